@@ -1,0 +1,40 @@
+"""What the daemon says when it has started. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from chatmock import __version__
+
+
+def banner(
+    urls: Sequence[str],
+    default: str,
+    usable: Sequence[str],
+    missing: Iterable[tuple[str, str]],
+    model: str | None,
+    needs_token: bool,
+) -> str:
+    """The start message.
+
+    :param urls: where it listens, without a path. *default*: the provider for requests that name none.
+    :param usable: every usable provider. *missing*: the others, each with the variable it lacks.
+    :param model: for the example; None for requests without one.
+    :param needs_token: whether clients must show the access token.
+    """
+    lines = [f"chatmock {__version__} listens on {', '.join(f'{url}/v1' for url in urls)}"]
+    others = [name for name in usable if name != default]
+    lines.append(f"answers from: {default} (default){''.join(f', {name}' for name in others)}")
+    lines.extend(f"not usable:   {name} (set {variable})" for name, variable in missing)
+    if urls:
+        lines.extend(["try it:", *_snippet(urls[0], model, needs_token)])
+    return "\n".join(lines)
+
+
+def _snippet(url: str, model: str | None, needs_token: bool) -> Sequence[str]:
+    named = f'"model":"{model}",' if model else ""
+    token = " -H \"Authorization: Bearer $CHATMOCK_ACCESS_TOKEN\"" if needs_token else ""
+    return (
+        f"  curl -s {url}/v1/chat/completions -H 'Content-Type: application/json'{token} \\",
+        f"    -d '{{{named}\"messages\":[{{\"role\":\"user\",\"content\":\"Hello!\"}}]}}'",
+    )

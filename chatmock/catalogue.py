@@ -1,0 +1,155 @@
+"""Which models there are, and which provider a request's model means. Pure: reading them is `discovery`'s work."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import attrs
+
+from chatmock.errors import Kind, Refusal, bad_request
+
+
+@attrs.frozen
+class Model:
+    """One model an upstream offers. What the upstream does not say is None."""
+
+    id: str
+    created: int | None = None
+    """Unix time in seconds."""
+    owned_by: str | None = None
+    context_length: int | None = None
+    """The window, prompt and answer together, in tokens."""
+
+
+@attrs.frozen
+class Catalogue:
+    """The models of one provider."""
+
+    provider: str
+    models: Mapping[str, Model] | None = None
+    """By id; None while the upstream has not told them, in which case any name may be right."""
+    allowed: Collection[str] = ()
+    """Names the owner allows besides."""
+    aliases: Mapping[str, str] = attrs.field(factory=dict)
+    """Names the owner made up (or misses), to the model each stands for."""
+    retired: Mapping[str, str] = attrs.field(factory=dict)
+    """Names the upstream no longer serves, to the advice for who asks for one."""
+
+    def knows(self, name: str) -> bool:
+        """Whether *name* is listed, allowed or an alias."""
+        return name in self.aliases or name in self.allowed or (self.models is not None and name in self.models)
+
+    def names(self) -> list[str]:
+        """Every name a client may use here, the upstream's own first."""
+        return list(dict.fromkeys([*(self.models or ()), *self.allowed, *self.aliases]))
+
+    def resolve(self, name: str) -> str:
+        """The upstream's model for *name*.
+
+        :raises Refusal: ``model_not_found``, naming near matches, when the catalogue is known and lacks it.
+        """
+        if name in self.aliases:
+            return self.aliases[name]
+        if self.knows(name):
+            return name
+        if name in self.retired:
+            raise not_found(f"The model {name!r} is retired at {self.provider}. {self.retired[name]}")
+        if self.models is None:
+            return name
+        raise unknown_model(name, self.names(), f"at {self.provider}")
+
+
+@attrs.frozen
+class Choice:
+    """Where a request goes."""
+
+    provider: str
+    model: str
+    """As the upstream knows it."""
+
+
+def choose(
+    model: str, wanted_provider: str | None, default: str, catalogues: Mapping[str, Catalogue]
+) -> Choice:
+    """Pick provider and model. First match wins: *wanted_provider* (the ``provider`` query argument), a
+    ``provider/`` prefix of *model*, a name that a single provider knows, the *default* provider.
+
+    :param catalogues: of each usable provider, by name.
+    :raises Refusal: bad request for an unknown provider, ``model_not_found`` for an unknown model.
+    """
+    if wanted_provider is not None:
+        if wanted_provider not in catalogues:
+            raise unknown_provider(wanted_provider, catalogues)
+        bare = model.removeprefix(f"{wanted_provider}/")
+        catalogue = catalogues[wanted_provider]
+        return Choice(wanted_provider, catalogue.resolve(model if catalogue.knows(model) else bare))
+    prefix, slash, bare = model.partition("/")
+    if slash and bare and prefix in catalogues and not catalogues[default].knows(model):
+        return Choice(prefix, catalogues[prefix].resolve(bare))
+    knowing = [name for name, catalogue in catalogues.items() if catalogue.knows(model)]
+    if len(knowing) == 1:
+        return Choice(knowing[0], catalogues[knowing[0]].resolve(model))
+    return Choice(default, _resolve_by_default(model, default, catalogues))
+
+
+def _resolve_by_default(model: str, default: str, catalogues: Mapping[str, Catalogue]) -> str:
+    catalogue = catalogues[default]
+    if catalogue.models is not None and not catalogue.knows(model) and model not in catalogue.retired:
+        every = listing(default, catalogues)
+        raise unknown_model(model, [entry[0] for entry in every], "here")
+    return catalogue.resolve(model)
+
+
+Row = tuple[str, str, Model | None]
+"""A model to pick: the name to use, the provider, details where they are known."""
+
+
+def listing(default: str, catalogues: Mapping[str, Catalogue]) -> list[Row]:
+    """Every model for a client to pick from.
+
+    The default provider's come first. A name that several providers know is listed bare for the default one
+    (or the first) and with its provider's prefix for the others.
+    """
+    taken: set[str] = set()
+    rows: list[Row] = []
+    for provider in sorted(catalogues, key=lambda name: name != default):
+        catalogue = catalogues[provider]
+        for name in catalogue.names():
+            shown = f"{provider}/{name}" if name in taken else name
+            taken.add(name)
+            details = (catalogue.models or {}).get(catalogue.aliases.get(name, name))
+            rows.append((shown, provider, details))
+    return rows
+
+
+def not_found(message: str) -> Refusal:
+    """A model that cannot be had."""
+    return Refusal(Kind.NOT_FOUND, message, code="model_not_found", param="model")
+
+
+def unknown_model(name: str, known: Sequence[str], where: str) -> Refusal:
+    """``model_not_found`` that names what may have been meant."""
+    return not_found(f"The model {_short(name)} does not exist {where}. {_suggest(name, known)}")
+
+
+def unknown_provider(name: str, known: Iterable[str]) -> Refusal:
+    """A ``provider`` argument that names none of the usable ones."""
+    return bad_request(
+        f"There is no usable provider {_short(name)}. Usable: {', '.join(sorted(known))}.",
+        param="provider",
+        code="unknown_provider",
+    )
+
+
+def _suggest(name: str, known: Sequence[str], most: int = 5) -> str:
+    near = difflib.get_close_matches(name[:100], known, n=most, cutoff=0.5)
+    if near:
+        return f"Near matches: {', '.join(near)}."
+    if len(known) <= most:
+        return f"Known: {', '.join(known) or 'none'}."
+    return f"Known are {', '.join(known[:most])} and {len(known) - most} more: see /v1/models."
+
+
+def _short(name: str, most: int = 100) -> str:
+    return repr(name if len(name) <= most else name[:most] + "…")

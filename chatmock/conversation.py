@@ -1,0 +1,176 @@
+"""What a client asks, in words no dialect owns. Frozen values, checked once at the edge by a dialect's ``parse``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import attrs
+
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+ToolChoiceMode = Literal["none", "auto", "required", "named"]
+
+
+@attrs.frozen
+class Text:
+    """Plain text."""
+
+    text: str
+
+
+@attrs.frozen
+class Image:
+    """A picture: a ``data:`` URL that holds it, or an ``https:`` URL the model fetches."""
+
+    url: str
+    detail: str | None = None
+
+    @property
+    def inline_bytes(self) -> int:
+        """The size of the encoded picture carried in the request, in bytes; 0 for a link."""
+        return len(self.url) if self.url.startswith("data:") else 0
+
+
+@attrs.frozen
+class Attachment:
+    """A part that only some models read (audio, files, video), kept as the client's dialect has it."""
+
+    kind: str
+    value: Mapping[str, Any]
+
+
+@attrs.frozen
+class RefusalText:
+    """An earlier answer in which the model declined."""
+
+    text: str
+
+
+@attrs.frozen
+class ToolCall:
+    """The model asked for a tool in an earlier turn."""
+
+    id: str
+    name: str
+    arguments: str
+    """JSON text for a function, free text for a custom tool."""
+
+
+@attrs.frozen
+class ToolResult:
+    """What a tool answered to the call *id*."""
+
+    id: str
+    parts: tuple[Text | Image | Attachment, ...]
+
+
+Part = Text | Image | Attachment | RefusalText | ToolCall | ToolResult
+
+
+@attrs.frozen
+class Message:
+    """One message of the conversation."""
+
+    role: Role
+    parts: tuple[Part, ...]
+    name: str | None = None
+
+    @property
+    def text(self) -> str:
+        """All plain text of the message, that of tool results included."""
+        return "".join(self.texts())
+
+    def texts(self) -> Iterator[str]:
+        """Each piece of text in the message: what is said, refused, called with and answered by tools."""
+        for part in self.parts:
+            match part:
+                case Text(text) | RefusalText(text):
+                    yield text
+                case ToolCall(arguments=arguments):
+                    yield arguments
+                case ToolResult(parts=parts):
+                    yield from (inner.text for inner in parts if isinstance(inner, Text))
+                case _:
+                    continue
+
+
+@attrs.frozen
+class Tool:
+    """A tool the model may call."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] | None = None
+    """A JSON Schema of the arguments; None for a custom tool, whose argument is free text."""
+    strict: bool = False
+
+
+@attrs.frozen
+class ToolChoice:
+    """Whether the model may, must or must not call tools."""
+
+    mode: ToolChoiceMode = "auto"
+    name: str | None = None
+    """The one tool to call, when the mode is ``named``."""
+
+
+@attrs.frozen
+class ResponseFormat:
+    """The form the answer's text must have."""
+
+    kind: Literal["text", "json_object", "json_schema"] = "text"
+    name: str = ""
+    schema: Mapping[str, Any] | None = None
+    strict: bool = False
+
+
+@attrs.frozen
+class Source:
+    """The request as the client wrote it, for an upstream that speaks the same dialect."""
+
+    wire: str
+    """The dialect's wire name, e.g. ``openai-chat``."""
+    body: Mapping[str, Any]
+    """The decoded JSON. Shared and read-only: copy before changing it."""
+
+
+@attrs.frozen
+class Identity:
+    """What names one answer: given by the caller, since the pure core has neither chance nor clock."""
+
+    id: str
+    """A random suffix for answer ids, without a dialect's prefix."""
+    created: int
+    """Unix time in seconds."""
+
+
+@attrs.frozen
+class ChatRequest:
+    """One request for an answer."""
+
+    model: str
+    """The model as the client named it; after routing, as the upstream knows it."""
+    messages: tuple[Message, ...]
+    stream: bool = False
+    include_usage: bool = False
+    """Whether a stream is to end with its token counts."""
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    parallel_tool_calls: bool = True
+    choices: int = 1
+    """How many answers are wanted side by side (``n``)."""
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    reasoning_effort: str | None = None
+    response_format: ResponseFormat = ResponseFormat()
+    logprobs: bool = False
+    top_logprobs: int | None = None
+    echo: bool = False
+    """Text completion only: whether the answer repeats the prompt first."""
+    extras: Mapping[str, Any] = attrs.field(factory=dict)
+    """Fields without a home above (sampling, vendor extensions), as OpenAI chat names them."""
+    source: Source | None = None
+    window: int | None = None
+    """The model's window in tokens, set by routing where the catalogue tells it."""
+    force_stream: bool = False
+    """Whether the upstream is to be asked for a stream although the client wants a whole answer."""

@@ -1,0 +1,45 @@
+"""What a dialect is: how one family of clients asks and is answered, in pure functions over bytes and events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from chatmock.answer import Answer
+from chatmock.conversation import ChatRequest, Identity
+from chatmock.errors import Refusal
+from chatmock.events import Event
+
+
+class StreamEncoder(Protocol):
+    """Writes one answer's events as the dialect's stream."""
+
+    def encode(self, events: Iterable[Event]) -> bytes:
+        """The bytes for *events*, which keep the order of :mod:`chatmock.events`; may be empty."""
+
+
+class Dialect(Protocol):
+    """One client API."""
+
+    @property
+    def name(self) -> str:
+        """The wire name, e.g. ``openai-chat``; an upstream of the same name is passed through."""
+
+    @property
+    def stream_type(self) -> str:
+        """The media type of a streamed answer."""
+
+    def parse(self, body: bytes) -> ChatRequest:
+        """Read a request.
+
+        :raises Refusal: bad request, naming the field at fault.
+        """
+
+    def encoder(self, chat: ChatRequest, identity: Identity) -> StreamEncoder:
+        """A fresh encoder for the answer to *chat*."""
+
+    def complete(self, chat: ChatRequest, identity: Identity, answer: Answer) -> bytes:
+        """A whole answer as JSON; its outcome is ``Finished``."""
+
+    def refuse(self, refusal: Refusal) -> bytes:
+        """An error body as JSON; its status is the refusal's."""

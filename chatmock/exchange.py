@@ -1,0 +1,248 @@
+"""One request's life, from its body to the last byte of its answer. What it opens it closes here, exactly once.
+
+``Received → admitted → routed → queued → asked (perhaps again) → answered``. A client that leaves cancels the
+coroutine wherever it stands: in the queue, between tries, before the upstream's headers or in its body; the
+``finally`` of each stage gives back what the stage took.
+"""
+
+from __future__ import annotations
+
+import io
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.protocols.basic import FileSender
+from twisted.web.iweb import IRequest, IResponse
+
+from chatmock.account import Account
+from chatmock.admission.backoff import Backoff
+from chatmock.admission.guard import Guard
+from chatmock.admission.limits import Limits
+from chatmock.admission.slots import Slots
+from chatmock.catalogue import choose
+from chatmock.conversation import ChatRequest, Identity
+from chatmock.dialects import Dialect
+from chatmock.discovery import Discovery
+from chatmock.errors import Kind, Refusal, bad_request
+from chatmock.events import Failed
+from chatmock.providers.interface import UpstreamRequest
+from chatmock.relay import BodyRelay
+from chatmock.transcoding import transcoder
+from chatmock.upstream import ERROR_BODY_LIMIT, read_start, response_headers
+
+_ERROR_BODY_SECONDS = 5.0
+_PRODUCED_FROM = 64 * 1024
+"""Answers larger than this are produced at the client's pace; smaller ones are written at once."""
+
+
+@attrs.frozen
+class Timeouts:
+    """Seconds."""
+
+    idle: float
+    """Without a record from the upstream."""
+    stall: float
+    """Without the client taking a byte."""
+
+
+@attrs.frozen
+class Desk:
+    """What every exchange needs; made once by :mod:`chatmock.service`."""
+
+    clock: IReactorTime
+    guard: Guard
+    limits: Limits
+    slots: Slots
+    backoff: Backoff
+    timeouts: Timeouts
+    accounts: Mapping[str, Account]
+    offered: Sequence[str]
+    """The accounts whose models are listed; the others answer who names them."""
+    discovery: Discovery
+    default_provider: str
+    default_model: str | None
+
+    def answer(self, request: IRequest, dialect: Dialect) -> Deferred[bytes | None]:
+        """Answer *request*; fires with what is still to be written when the answer is complete or refused.
+
+        Cancelling it (the client has left) closes the upstream and gives the permit back.
+        """
+        return Deferred.fromCoroutine(Exchange(self, request, dialect).run())
+
+
+class Exchange:
+    """One request and its answer."""
+
+    def __init__(self, desk: Desk, request: IRequest, dialect: Dialect) -> None:
+        self._desk = desk
+        self._request: Any = request  # IRequest names neither producers nor the transport
+        self._dialect = dialect
+        self._identity = Identity(secrets.token_hex(12), int(time.time()))
+        self._begun = False
+        self._notes: dict[str, str] = {}
+
+    async def run(self) -> bytes | None:
+        """The whole life; see :meth:`Desk.answer`."""
+        desk, request = self._desk, self._request
+        request.setHeader(b"x-request-id", b"req_" + self._identity.id.encode())
+        try:
+            desk.guard.admit(request)
+            assert request.content is not None, "a route is asked after the body has come"
+            chat, notes = desk.limits.apply(self._dialect.parse(request.content.read()))
+            self._notes.update(notes)
+            account, chat = await self._route(chat)
+            permit = await desk.slots.acquire()
+            try:
+                return await self._ask(account, chat)
+            finally:
+                permit.release()
+        except Refusal as refusal:
+            return refuse(request, self._dialect, refusal, self._notes)
+
+    async def _route(self, chat: ChatRequest) -> tuple[Account, ChatRequest]:
+        """The account that answers, and *chat* with the model as its upstream knows it."""
+        desk = self._desk
+        catalogues = await desk.discovery.catalogues()
+        wanted = query_argument(self._request, b"provider")
+        asked = chat.model or self._default_model(wanted)
+        choice = choose(asked, wanted, desk.default_provider, catalogues)
+        details = (catalogues[choice.provider].models or {}).get(choice.model)
+        window = None if details is None else details.context_length
+        return desk.accounts[choice.provider], attrs.evolve(chat, model=choice.model, window=window)
+
+    def _default_model(self, wanted_provider: str | None) -> str:
+        desk = self._desk
+        if desk.default_model is not None and wanted_provider in (None, desk.default_provider):
+            return desk.default_model
+        name = wanted_provider or desk.default_provider
+        account = desk.accounts.get(name)
+        catalogue = desk.discovery.current().get(name)
+        model = account.provider.default_model if account is not None else None
+        model = model or next(iter(catalogue.names() if catalogue is not None else ()), None)
+        if model is None:
+            raise bad_request("Name a 'model': there is no default one.", param="model", code="model_required")
+        return model
+
+    async def _ask(self, account: Account, chat: ChatRequest) -> bytes | None:
+        """Ask the upstream, again where that makes sense: after a passing fault, or once with a changed request."""
+        sent = 0
+        amended = False
+        while True:
+            asking = account.provider.request(chat, account.credential)
+            self._notes.update(asking.notes)
+            sent += 1
+            try:
+                return await self._try(account, chat, asking)
+            except Refusal as refusal:
+                amendment = None if amended else account.provider.amend(chat, refusal)
+                if amendment is not None:
+                    amended = True
+                    chat = amendment.chat
+                    self._notes.update(amendment.notes)
+                    continue
+                wait = self._desk.backoff.wait(sent, refusal)
+                if wait is None:
+                    raise
+                await deferLater(self._desk.clock, wait)
+
+    async def _try(self, account: Account, chat: ChatRequest, asking: UpstreamRequest) -> bytes | None:
+        """Send once and carry the answer.
+
+        :raises Refusal: while the client has not been answered anything.
+        """
+        desk, request = self._desk, self._request
+        response = await account.upstream.send(account.provider, asking)
+        await self._check(account, asking, response)
+        coder = transcoder(account.provider, self._dialect, chat, self._identity)
+        whole: list[bytes] = []
+        relay = BodyRelay(
+            coder,
+            self._write_record if chat.stream else whole.append,
+            desk.clock,
+            desk.timeouts.idle,
+            desk.timeouts.stall,
+            self._drop_client,
+        )
+        self._producer = relay
+        response.deliverBody(relay)
+        outcome = await relay.done
+        if isinstance(outcome, Failed):
+            if not self._begun:
+                raise outcome.refusal
+            request.write(self._dialect.encoder(chat, self._identity).encode([outcome]))
+        elif not chat.stream:
+            return await self._write_whole(b"".join(whole))
+        request.unregisterProducer()
+        return None
+
+    async def _check(self, account: Account, asking: UpstreamRequest, response: IResponse) -> None:
+        """Let only answers through that are what was asked for."""
+        kind = (response.headers.getRawHeaders(b"content-type") or [b""])[-1].partition(b";")[0].strip().lower()
+        if response.code == 200 and (not asking.stream or kind == b"text/event-stream"):
+            return
+        body = await read_start(response, self._desk.clock, ERROR_BODY_LIMIT, _ERROR_BODY_SECONDS)
+        raise account.provider.refusal(response.code, response_headers(response), body)
+
+    def _write_record(self, data: bytes) -> None:
+        """Write a piece of a stream; the first one brings the status and the headers."""
+        request = self._request
+        if not self._begun:
+            self._begun = True
+            request.setResponseCode(200)
+            request.setHeader(b"content-type", self._dialect.stream_type.encode())
+            request.setHeader(b"cache-control", b"no-store")
+            request.setHeader(b"x-accel-buffering", b"no")
+            set_notes(request, self._notes)
+            request.registerProducer(self._producer, True)
+        request.write(data)
+
+    async def _write_whole(self, body: bytes) -> bytes | None:
+        """A complete answer; a large one at the client's pace, else the idle timer would cut a slow reader."""
+        request = self._request
+        request.setHeader(b"content-type", b"application/json")
+        request.setHeader(b"cache-control", b"no-store")
+        request.setHeader(b"content-length", b"%d" % len(body))
+        set_notes(request, self._notes)
+        if len(body) <= _PRODUCED_FROM:
+            return body
+        await FileSender().beginFileTransfer(io.BytesIO(body), request)
+        return None
+
+    def _drop_client(self) -> None:
+        """The client takes nothing any more; losing it cancels this exchange."""
+        transport = self._request.transport
+        if transport is not None:
+            transport.abortConnection()
+
+
+def query_argument(request: IRequest, name: bytes) -> str | None:
+    """The query argument *name*, None where it is absent or empty."""
+    values = request.args.get(name) if request.args else None
+    return values[-1].decode("utf-8", "replace") if values and values[-1] else None
+
+
+def refuse(
+    request: IRequest, dialect: Dialect, refusal: Refusal, notes: Mapping[str, str] | None = None
+) -> bytes:
+    """Set status and headers for *refusal*; returns the body in the client's dialect."""
+    body = dialect.refuse(refusal)
+    request.setResponseCode(refusal.status)
+    request.setHeader(b"content-type", b"application/json")
+    request.setHeader(b"cache-control", b"no-store")
+    request.setHeader(b"content-length", b"%d" % len(body))
+    if refusal.retry_after is not None and refusal.kind in (Kind.RATE_LIMITED, Kind.USAGE_EXHAUSTED, Kind.OVERLOADED):
+        request.setHeader(b"retry-after", b"%d" % max(int(refusal.retry_after + 0.999), 1))
+    set_notes(request, notes or {})
+    return body
+
+
+def set_notes(request: IRequest, notes: Mapping[str, str]) -> None:
+    """Set the headers that tell the client what was changed about its request."""
+    for name, note in notes.items():
+        request.setHeader(name.encode(), note.encode("ascii", "replace"))

@@ -1,0 +1,138 @@
+"""What a provider is: the whole truth about one upstream, in pure functions over requests, bytes and events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import attrs
+
+from chatmock.catalogue import Model
+from chatmock.conversation import ChatRequest, Identity
+from chatmock.errors import Refusal
+from chatmock.events import Event, Failed, Finished, Usage
+from chatmock.settings import Secret
+
+Headers = Mapping[str, str]
+"""Response headers, names in lower case; of repeated ones the last."""
+
+
+@attrs.frozen
+class Credential:
+    """What proves to an upstream who is asking."""
+
+    token: Secret | None = None
+
+
+@attrs.frozen
+class UpstreamRequest:
+    """One HTTP request to an upstream."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    body: bytes | None = attrs.field(default=None, repr=False)
+    stream: bool = False
+    """Whether the answer is an event stream."""
+    notes: Mapping[str, str] = attrs.field(factory=dict)
+    """Headers for the client that say what was changed about its request."""
+
+
+@attrs.frozen
+class Amendment:
+    """A request as it is to be sent, and what was changed about it."""
+
+    chat: ChatRequest
+    notes: Mapping[str, str]
+    """Response headers that tell the client."""
+
+
+class StreamDecoder(Protocol):
+    """Reads an upstream's event stream. What it returns keeps the order of :mod:`chatmock.events`."""
+
+    def feed(self, data: bytes) -> Sequence[Event]:
+        """Take the next bytes, cut anywhere."""
+
+    def close(self) -> Sequence[Event]:
+        """End of input: the closing event, a failure unless the answer was complete."""
+
+
+class Passage(Protocol):
+    """Carries an answer to a client of the upstream's own dialect: records as received, but for a few rules."""
+
+    @property
+    def outcome(self) -> Finished | Failed | None:
+        """How the answer ended, once it has. A failure is not in the bytes returned."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """The token counts, where the upstream told them."""
+
+    @property
+    def records(self) -> int:
+        """How many records have been read: the measure of progress."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the next bytes of a stream, return those for the client."""
+
+    def close(self) -> bytes:
+        """End of the stream: the last bytes for the client; sets the outcome if nothing has yet."""
+
+    def whole(self, body: bytes) -> bytes:
+        """Carry a complete, unstreamed answer; sets the outcome."""
+
+
+class Provider(Protocol):
+    """One upstream."""
+
+    @property
+    def name(self) -> str:
+        """The name users select it by."""
+
+    @property
+    def title(self) -> str:
+        """The name people know it by, for messages."""
+
+    @property
+    def wire(self) -> str:
+        """The dialect the upstream speaks, e.g. ``openai-chat``."""
+
+    @property
+    def default_model(self) -> str | None:
+        """The model for requests that name none; None for the first of the catalogue."""
+
+    @property
+    def retired(self) -> Mapping[str, str]:
+        """Model names once served, to advice for who still asks for them."""
+
+    def request(self, chat: ChatRequest, credential: Credential) -> UpstreamRequest:
+        """The HTTP request that asks *chat*.
+
+        :raises Refusal: when the upstream cannot do what is asked.
+        """
+
+    def amend(self, chat: ChatRequest, refusal: Refusal) -> Amendment | None:
+        """A changed request worth one more try after *refusal*, or None."""
+
+    def decoder(self, chat: ChatRequest) -> StreamDecoder:
+        """A fresh decoder for the answer to *chat*."""
+
+    def passage(self, chat: ChatRequest, identity: Identity) -> Passage:
+        """A fresh passage for the answer to *chat*, whose client speaks :attr:`wire`."""
+
+    def refusal(self, status: int, headers: Headers, body: bytes) -> Refusal:
+        """Read an answer that is not a success."""
+
+    def catalogue_request(self, credential: Credential) -> UpstreamRequest:
+        """The HTTP request for the list of models."""
+
+    def read_catalogue(self, body: bytes) -> Sequence[Model]:
+        """The models in the answer to :meth:`catalogue_request`.
+
+        :raises Refusal: when it is no such list.
+        """
+
+
+def passes(chat: ChatRequest, wire: str) -> bool:
+    """Whether *chat* was written in the upstream's own dialect, so that records pass without being rebuilt."""
+    return chat.source is not None and chat.source.wire == wire

@@ -1,0 +1,206 @@
+"""Reads the records of an OpenAI chat stream as upstreams really send them (spec upstreams.md, D1 and H)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from chatmock import jsontext
+from chatmock.errors import Kind, Refusal, truncated
+from chatmock.events import Usage
+from chatmock.framing import RecordTooLarge, SSEParser
+from chatmock.jsontext import JSONError, Raw, Struct
+
+
+class FunctionPiece(Struct):
+    """A piece of a called function; upstreams send "" and null for "nothing new"."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class CallPiece(Struct):
+    """A piece of a tool call."""
+
+    index: int | None = None
+    id: str | None = None
+    type: str | None = None
+    function: FunctionPiece | None = None
+    custom: dict[str, Any] | None = None
+
+
+class Delta(Struct):
+    """What a record adds to a choice."""
+
+    role: str | None = None
+    content: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[CallPiece] | None = None
+    annotations: list[dict[str, Any]] | None = None
+
+
+class ChoicePiece(Struct):
+    """One choice in a record."""
+
+    index: int = 0
+    delta: Delta | None = None
+    finish_reason: str | None = None
+    native_finish_reason: str | None = None
+    logprobs: Raw = Raw(b"null")
+
+
+class Chunk(Struct):
+    """One record of the stream."""
+
+    id: str | None = None
+    created: int | float | None = None
+    model: str | None = None
+    choices: list[ChoicePiece] | None = None
+    usage: dict[str, Any] | None = None
+    error: Any = None
+    code: Any = None
+
+
+_read_chunk = jsontext.reader(Chunk)
+ReadError = Callable[[Mapping[str, Any]], Refusal]
+
+
+class ChunkReader:
+    """Bytes in, checked records out.
+
+    :param title: the upstream's name for messages.
+    :param read_error: turns the JSON object of an error record into a refusal.
+    :param limit: the most bytes of one record.
+    """
+
+    def __init__(self, title: str, read_error: ReadError, limit: int) -> None:
+        self._title = title
+        self._read_error = read_error
+        self._parser = SSEParser(limit)
+        self.done = False
+        """Whether ``[DONE]`` has been read."""
+        self.failure: Refusal | None = None
+        """Set once the stream has said or shown that it failed; nothing is read after it."""
+        self.records = 0
+
+    @property
+    def comments(self) -> int:
+        """How many comments (keep-alives) have been read."""
+        return self._parser.comments
+
+    def feed(self, data: bytes) -> list[tuple[bytes, Chunk]]:
+        """The records that *data* completes, each as received and as read, up to an end or a failure."""
+        if self.done or self.failure is not None:
+            return []
+        try:
+            records = self._parser.feed(data)
+        except RecordTooLarge as error:
+            self.failure = Refusal(Kind.UPSTREAM_FAILED, f"{self._title} sent too much at once: {error}.")
+            return []
+        return self._read_all([record.data for record in records])
+
+    def close(self) -> list[tuple[bytes, Chunk]]:
+        """End of input. A last record that is cut short counts as truncation."""
+        if self.done or self.failure is not None:
+            return []
+        chunks = self._read_all([record.data for record in self._parser.close()])
+        if self.failure is not None:
+            self.failure = truncated(self._title)
+        return chunks
+
+    def _read_all(self, records: list[bytes]) -> list[tuple[bytes, Chunk]]:
+        chunks = []
+        for data in records:
+            self.records += 1
+            if data.startswith(b"[DONE]"):
+                self.done = True
+                break
+            if not data.isascii():
+                data = data.decode("utf-8", "replace").encode()
+            chunk = self._read(data)
+            if chunk is None:
+                break
+            chunks.append((data, chunk))
+        return chunks
+
+    def _read(self, data: bytes) -> Chunk | None:
+        try:
+            chunk = _read_chunk(data)
+            if chunk.error:
+                self.failure = self._read_error(jsontext.loads_object(data))
+                return None
+        except JSONError as error:
+            self.failure = Refusal(
+                Kind.UPSTREAM_FAILED,
+                f"{self._title} sent a record that cannot be read ({error}). Ask again.",
+                code="upstream_malformed",
+            )
+            return None
+        for choice in chunk.choices or ():
+            if choice.finish_reason == "error":
+                self.failure = self._read_error(
+                    {"error": {"message": "The upstream's answer ended with an error it does not explain."}}
+                )
+                return None
+        return chunk
+
+
+def whole_usage(usage: Mapping[str, Any]) -> Mapping[str, Any]:
+    """*usage* with the reasoning tokens counted among the completion tokens, as OpenAI does.
+
+    xAI leaves them out (upstreams.md §0.2), which shows in its own sum: total = prompt + completion + reasoning.
+    """
+    prompt, completion, total = (usage.get(key) for key in ("prompt_tokens", "completion_tokens", "total_tokens"))
+    reasoning = _detail(usage, "completion_tokens_details", "reasoning_tokens")
+    if not (isinstance(prompt, int) and isinstance(completion, int) and isinstance(total, int) and reasoning):
+        return usage
+    if total != prompt + completion + reasoning:
+        return usage
+    return {**usage, "completion_tokens": completion + reasoning}
+
+
+def read_usage(usage: Mapping[str, Any]) -> Usage | None:
+    """The counts of an OpenAI ``usage`` object; None when it lacks the two that matter."""
+    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if not isinstance(prompt, int) or not isinstance(completion, int):
+        return None
+    return Usage(
+        prompt,
+        completion,
+        cached_tokens=_detail(usage, "prompt_tokens_details", "cached_tokens"),
+        reasoning_tokens=_detail(usage, "completion_tokens_details", "reasoning_tokens"),
+    )
+
+
+def _detail(usage: Mapping[str, Any], group: str, key: str) -> int | None:
+    details = usage.get(group)
+    value = details.get(key) if isinstance(details, dict) else None
+    return value if isinstance(value, int) else None
+
+
+class CallNumbering:
+    """Gives the tool calls of one choice their indices, whatever the upstream calls them.
+
+    Some upstreams leave the index out, or give every parallel call the index 0 with an id of its own.
+    """
+
+    def __init__(self) -> None:
+        self._by_index: dict[int, int] = {}
+        self._ids: list[str] = []
+
+    def place(self, piece: CallPiece) -> tuple[int, bool]:
+        """The index of the call that *piece* belongs to, and whether it is the call's first piece."""
+        if piece.id and piece.id in self._ids:
+            return self._ids.index(piece.id), False
+        theirs = piece.index
+        if theirs is None:
+            theirs = len(self._ids) if piece.id or not self._ids else len(self._ids) - 1
+        ours = self._by_index.get(theirs)
+        if ours is not None and not (piece.id and self._ids[ours]):
+            self._ids[ours] = self._ids[ours] or piece.id or ""
+            return ours, False
+        ours = self._by_index[theirs] = len(self._ids)
+        self._ids.append(piece.id or "")
+        return ours, True

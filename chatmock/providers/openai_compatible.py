@@ -1,0 +1,121 @@
+"""The adapter for every upstream that speaks OpenAI chat; what sets one apart stands in its own module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from chatmock import __version__, jsontext
+from chatmock.catalogue import Model
+from chatmock.conversation import ChatRequest, Identity
+from chatmock.errors import Kind, Refusal
+from chatmock.framing import DEFAULT_RECORD_LIMIT
+from chatmock.jsontext import JSONError
+from chatmock.providers.interface import Amendment, Credential, Headers, UpstreamRequest, passes
+from chatmock.providers.openai_decoder import ChatDecoder
+from chatmock.providers.openai_differences import Differences
+from chatmock.providers.openai_errors import facts_of_body, retry_after, to_refusal
+from chatmock.providers.openai_passage import ChatPassage
+from chatmock.providers.openai_request import request_body
+
+WIRE = "openai-chat"
+
+
+@attrs.frozen
+class OpenAICompatible:
+    """A :class:`~chatmock.providers.interface.Provider` over ``/chat/completions`` and ``/models``."""
+
+    name: str
+    base_url: str
+    """Without a slash at its end."""
+    differences: Differences
+    record_limit: int = DEFAULT_RECORD_LIMIT
+    wire: str = attrs.field(default=WIRE, init=False)
+
+    @property
+    def title(self) -> str:
+        """The name people know it by."""
+        return self.differences.title
+
+    @property
+    def default_model(self) -> str | None:
+        """The model for requests that name none."""
+        return self.differences.default_model
+
+    @property
+    def retired(self) -> Mapping[str, str]:
+        """Model names once served, to advice."""
+        return self.differences.retired
+
+    def request(self, chat: ChatRequest, credential: Credential) -> UpstreamRequest:
+        """The HTTP request that asks *chat*: a stream when the client wants one or speaks another dialect."""
+        prepared = self.differences.prepare(chat)
+        stream = chat.stream or chat.force_stream or not passes(chat, WIRE)
+        body = request_body(prepared.chat, WIRE, stream)
+        return UpstreamRequest(
+            "POST",
+            f"{self.base_url}/chat/completions",
+            self._headers(credential, accept="text/event-stream" if stream else "application/json"),
+            jsontext.dumps(body),
+            stream=stream,
+            notes=prepared.notes,
+        )
+
+    def amend(self, chat: ChatRequest, refusal: Refusal) -> Amendment | None:
+        """A changed request worth one more try, where this upstream's faults are known to have one."""
+        return self.differences.amend(chat, refusal)
+
+    def decoder(self, chat: ChatRequest) -> ChatDecoder:
+        """A fresh decoder."""
+        return ChatDecoder(self.title, self.differences, self.record_limit)
+
+    def passage(self, chat: ChatRequest, identity: Identity) -> ChatPassage:
+        """A fresh passage."""
+        return ChatPassage(self.title, self.differences, self.record_limit, chat, identity)
+
+    def refusal(self, status: int, headers: Headers, body: bytes) -> Refusal:
+        """Read an answer that is not a success."""
+        if 300 <= status < 400:
+            return Refusal(
+                Kind.UPSTREAM_FAILED,
+                f"{self.title} answered with a redirect, which chatmock does not follow: check its base URL.",
+                code="upstream_redirect",
+            )
+        facts = self.differences.facts(facts_of_body(status, body))
+        return to_refusal(self.title, self.differences.key_setting, facts, retry_after(headers))
+
+    def catalogue_request(self, credential: Credential) -> UpstreamRequest:
+        """The HTTP request for the list of models."""
+        return UpstreamRequest("GET", f"{self.base_url}/models", self._headers(credential, "application/json"))
+
+    def read_catalogue(self, body: bytes) -> Sequence[Model]:
+        """The models of a ``/models`` answer; entries without an id are passed over."""
+        try:
+            data = jsontext.loads_object(body)["data"]
+            return [_read_model(entry) for entry in data if isinstance(entry.get("id"), str) and entry["id"]]
+        except (JSONError, KeyError, TypeError, AttributeError):
+            raise Refusal(
+                Kind.UPSTREAM_FAILED, f"{self.title} sent a list of models that cannot be read."
+            ) from None
+
+    def _headers(self, credential: Credential, accept: str) -> dict[str, str]:
+        headers = {
+            "Accept": accept,
+            "Content-Type": "application/json",
+            "User-Agent": f"chatmock/{__version__}",
+            **self.differences.headers,
+        }
+        if credential.token is not None:
+            headers["Authorization"] = f"Bearer {credential.token.reveal()}"
+        return headers
+
+
+def _read_model(entry: Mapping[str, object]) -> Model:
+    created, owner, context = entry.get("created"), entry.get("owned_by"), entry.get("context_length")
+    return Model(
+        str(entry["id"]),
+        created=int(created) if isinstance(created, int | float) else None,
+        owned_by=owner if isinstance(owner, str) else None,
+        context_length=context if isinstance(context, int) else None,
+    )

@@ -1,0 +1,120 @@
+"""OpenAI chat records into events."""
+
+from __future__ import annotations
+
+from chatmock import jsontext
+from chatmock.errors import truncated
+from chatmock.events import (
+    FINISH_REASONS,
+    Annotation,
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    Opened,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+from chatmock.providers.openai_chunks import (
+    CallNumbering,
+    CallPiece,
+    ChoicePiece,
+    Chunk,
+    ChunkReader,
+    read_usage,
+    whole_usage,
+)
+from chatmock.providers.openai_differences import Differences
+
+
+class ChatDecoder:
+    """A :class:`~chatmock.providers.interface.StreamDecoder` of the OpenAI chat wire.
+
+    The finish reason is held until the stream's end, since an upstream may still say that it failed.
+    """
+
+    def __init__(self, title: str, differences: Differences, limit: int) -> None:
+        self._title = title
+        self._differences = differences
+        self._reader = ChunkReader(title, differences.read_error, limit)
+        self._opened = False
+        self._ended = False
+        self._calls: dict[int, CallNumbering] = {}
+        self._reasons: dict[int, FinishReason | None] = {}
+        self._usage: Usage | None = None
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take the next bytes, cut anywhere."""
+        events: list[Event] = []
+        for _, chunk in self._reader.feed(data):
+            self._read(chunk, events)
+        if self._reader.done or self._reader.failure is not None:
+            self._end(events)
+        return events
+
+    def close(self) -> list[Event]:
+        """End of input."""
+        events: list[Event] = []
+        for _, chunk in self._reader.close():
+            self._read(chunk, events)
+        self._end(events)
+        return events
+
+    def _end(self, events: list[Event]) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        reasons = [self._reasons.get(choice) for choice in range(len(self._reasons))]
+        if self._reader.failure is not None:
+            events.append(Failed(self._reader.failure))
+        elif not reasons or None in reasons:
+            events.append(Failed(truncated(self._title)))
+        else:
+            if self._usage is not None:
+                events.append(self._usage)
+            events.append(Finished(tuple(reason for reason in reasons if reason is not None)))
+
+    def _read(self, chunk: Chunk, events: list[Event]) -> None:
+        if not self._opened and (chunk.id or chunk.choices):
+            self._opened = True
+            events.append(Opened(chunk.id or "", int(chunk.created or 0), chunk.model or ""))
+        for piece in chunk.choices or ():
+            self._read_choice(piece, events)
+        if chunk.usage:
+            self._usage = read_usage(whole_usage(chunk.usage)) or self._usage
+
+    def _read_choice(self, piece: ChoicePiece, events: list[Event]) -> None:
+        choice, delta = piece.index, piece.delta
+        self._reasons.setdefault(choice, None)
+        if delta is not None:
+            if reasoning := delta.reasoning_content or delta.reasoning:
+                events.append(ReasoningDelta(reasoning, choice=choice))
+            if delta.content:
+                logprobs = jsontext.loads(bytes(piece.logprobs))
+                tokens = logprobs.get("content") if isinstance(logprobs, dict) else None
+                events.append(TextDelta(delta.content, choice, tokens))
+            if delta.refusal:
+                events.append(RefusalDelta(delta.refusal, choice))
+            for call in delta.tool_calls or ():
+                events.append(self._read_call(choice, call))
+            events.extend(Annotation(value, choice) for value in delta.annotations or ())
+        if piece.finish_reason:
+            self._reasons[choice] = self._reason(piece)
+
+    def _read_call(self, choice: int, piece: CallPiece) -> ToolCallDelta:
+        index, first = self._calls.setdefault(choice, CallNumbering()).place(piece)
+        function = piece.function
+        arguments = (function.arguments if function else None) or ""
+        if not first:
+            return ToolCallDelta(index, arguments=arguments, choice=choice)
+        name = (function.name if function else None) or "unnamed"
+        return ToolCallDelta(index, piece.id or f"call_{choice}_{index}", name, arguments, choice)
+
+    def _reason(self, piece: ChoicePiece) -> FinishReason:
+        reason = self._differences.finish_reason(piece.finish_reason or "", piece.native_finish_reason)
+        if reason == "function_call":
+            return "tool_calls"
+        return reason if reason in FINISH_REASONS else "stop"

@@ -1,0 +1,153 @@
+"""Reads the error bodies of OpenAI-compatible upstreams into refusals (spec upstreams.md, B4, C2, D4, H)."""
+
+from __future__ import annotations
+
+import email.utils
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from chatmock import jsontext
+from chatmock.errors import Kind, Refusal
+from chatmock.jsontext import JSONError
+from chatmock.providers.interface import Headers
+
+_BY_STATUS = {
+    400: Kind.BAD_REQUEST,
+    401: Kind.UNAUTHENTICATED,
+    402: Kind.USAGE_EXHAUSTED,
+    403: Kind.FORBIDDEN,
+    404: Kind.NOT_FOUND,
+    408: Kind.UPSTREAM_TIMED_OUT,
+    413: Kind.TOO_LARGE,
+    422: Kind.BAD_REQUEST,
+    429: Kind.RATE_LIMITED,
+    503: Kind.OVERLOADED,
+    504: Kind.UPSTREAM_TIMED_OUT,
+    524: Kind.UPSTREAM_TIMED_OUT,
+    529: Kind.OVERLOADED,
+}
+_STATUS_OF_CODE = {
+    "rate_limit_exceeded": 429,
+    "insufficient_quota": 402,
+    "invalid_api_key": 401,
+    "model_not_found": 404,
+    "context_length_exceeded": 400,
+    "invalid_request_error": 400,
+}
+_EXHAUSTED = {"insufficient_quota", "billing_hard_limit_reached"}
+_MOST_CHARS = 500
+
+
+@attrs.frozen
+class ErrorFacts:
+    """What an upstream says of a fault, in whichever shape it says it."""
+
+    status: int
+    """The HTTP status, or the one the body names, or 502 where neither tells."""
+    message: str
+    code: str | None = None
+    param: str | None = None
+
+
+def read_facts(status: int, body: Mapping[str, Any]) -> ErrorFacts:
+    """The facts of an error object: ``{"error": {...}}``, ``{"error": "…", "code": …}``, ``{"message": …}``.
+
+    :param status: the HTTP status, 200 for an error inside a stream or a success.
+    """
+    error = body.get("error") or body.get("detail") or body
+    if not isinstance(error, Mapping):
+        error = {"message": error, "code": body.get("code")}
+    elif isinstance(error.get("error"), str):
+        error = {"message": error["error"], "code": error.get("code")}
+    message = _clean(error.get("message"))
+    code = error.get("code")
+    if isinstance(code, str) and code.isdigit():
+        code = int(code)
+    if status < 400:
+        status = code if isinstance(code, int) and 400 <= code < 600 else _STATUS_OF_CODE.get(str(code), 502)
+    metadata = error.get("metadata")
+    if isinstance(metadata, Mapping) and isinstance(metadata.get("raw"), str):
+        message = f"{message}: {_clean(metadata['raw'])}"
+    param = error.get("param")
+    return ErrorFacts(
+        status,
+        message,
+        code=code if isinstance(code, str) and code else None,
+        param=param if isinstance(param, str) else None,
+    )
+
+
+def facts_of_body(status: int, body: bytes) -> ErrorFacts:
+    """The facts of an error answer; a body that is no JSON object (a page, nothing) is not quoted."""
+    try:
+        return read_facts(status, jsontext.loads_object(body))
+    except JSONError:
+        return ErrorFacts(status, "")
+
+
+def to_refusal(title: str, key_setting: str, facts: ErrorFacts, retry_after: float | None = None) -> Refusal:
+    """The refusal for *facts*.
+
+    :param title: the upstream's name, *key_setting* the variable that holds its key: both for the message.
+    :param retry_after: seconds the upstream asked to wait.
+    """
+    kind = _kind(facts)
+    said = f": {facts.message}" if facts.message else "."
+    if kind is Kind.UNAUTHENTICATED:
+        # The upstream's own text may repeat parts of the key.
+        message = f"{title} does not accept chatmock's key. Check {key_setting}."
+        return Refusal(kind, message, code="invalid_api_key")
+    code = facts.code
+    if code is None and is_context_overflow(facts.message):
+        code = "context_length_exceeded"
+    elif kind is Kind.RATE_LIMITED:
+        code = "rate_limit_exceeded"
+    elif kind is Kind.USAGE_EXHAUSTED:
+        code = "insufficient_quota"
+    elif kind is Kind.NOT_FOUND and (code is None or " " in code):
+        code = "model_not_found"
+    return Refusal(
+        kind,
+        f"{title} answered {facts.status}{said}",
+        code=code or ("upstream_error" if facts.status >= 500 else None),
+        param=facts.param,
+        retry_after=retry_after,
+        retryable=kind is Kind.RATE_LIMITED or facts.status >= 500,
+    )
+
+
+def _kind(facts: ErrorFacts) -> Kind:
+    if facts.code in _EXHAUSTED:
+        return Kind.USAGE_EXHAUSTED
+    return _BY_STATUS.get(facts.status, Kind.BAD_REQUEST if 400 <= facts.status < 500 else Kind.UPSTREAM_FAILED)
+
+
+def is_context_overflow(message: str) -> bool:
+    """Whether *message* says that the conversation is longer than the model's window."""
+    return "maximum context length" in message or "context_length" in message or "context window" in message
+
+
+def retry_after(headers: Headers) -> float | None:
+    """Seconds to wait by ``retry-after-ms`` or ``retry-after`` (a number, or a date against the answer's own)."""
+    try:
+        if "retry-after-ms" in headers:
+            return max(float(headers["retry-after-ms"]) / 1000, 0.0)
+        value = headers.get("retry-after", "")
+        if re.fullmatch(r"\d+(\.\d+)?", value):
+            return float(value)
+        until = email.utils.parsedate_to_datetime(value)
+        now = email.utils.parsedate_to_datetime(headers.get("date", ""))
+        return max((until - now).total_seconds(), 0.0)
+    except (ValueError, TypeError):
+        return None
+
+
+def _clean(text: object) -> str:
+    """*text* on one line, without control characters, of bounded length."""
+    if not isinstance(text, str):
+        return ""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * _MOST_CHARS]).split())
+    return line if len(line) <= _MOST_CHARS else line[:_MOST_CHARS] + "…"

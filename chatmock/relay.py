@@ -1,0 +1,154 @@
+"""Carries an upstream's body to a client at the client's pace.
+
+The upstream's transport is the real producer; :class:`BodyRelay` stands between it and the client's request
+only to keep two clocks: how long the upstream may be silent, and how long the client may take nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from chatmock.errors import Kind, Refusal
+from chatmock.events import Failed, Finished
+from chatmock.transcoding import Transcoder
+
+_LINGER = 1.0
+"""Seconds that an upstream may take to end its body properly, so that its connection can be used again."""
+
+
+@implementer(IPushProducer)
+class BodyRelay(Protocol):
+    """One answer's body on its way.
+
+    :param write: takes bytes for the client.
+    :param idle_timeout: seconds without a record from the upstream; not counted while the client is the slow one.
+    :param stall_timeout: seconds in which the client takes nothing before *stalled* is called.
+    """
+
+    def __init__(
+        self,
+        transcoder: Transcoder,
+        write: Callable[[bytes], object],
+        clock: IReactorTime,
+        idle_timeout: float,
+        stall_timeout: float,
+        stalled: Callable[[], object],
+    ) -> None:
+        self._transcoder = transcoder
+        self._write = write
+        self._clock = clock
+        self._idle_timeout = idle_timeout
+        self._stall_timeout = stall_timeout
+        self._stalled = stalled
+        self._records = 0
+        self._timer: IDelayedCall | None = None
+        self._paused = False
+        self._ended = False
+        self._done: Deferred[Finished | Failed] = Deferred(lambda _: self.stopProducing())
+
+    @property
+    def done(self) -> Deferred[Finished | Failed]:
+        """Fires with the outcome, when nothing more is to be written. Cancelling it closes the upstream."""
+        return self._done
+
+    def connectionMade(self) -> None:
+        """The body begins."""
+        if self._ended:
+            self._close_upstream()
+        else:
+            self._timer = self._clock.callLater(self._idle_timeout, self._upstream_silent)
+
+    def dataReceived(self, data: bytes) -> None:
+        """More of the body."""
+        if self._ended:
+            return
+        transcoder = self._transcoder
+        out = transcoder.feed(data)
+        if out:
+            self._write(out)
+        if self._ended:
+            return
+        if transcoder.outcome is not None:
+            self._end(transcoder.outcome)
+            self._timer = self._clock.callLater(_LINGER, self._close_upstream)
+        elif transcoder.records != self._records:
+            self._records = transcoder.records
+            if self._timer is not None and not self._paused:
+                self._timer.reset(self._idle_timeout)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The body has ended, one way or another: only the transcoder knows whether it was complete."""
+        self._stop_timer()
+        if self._ended:
+            return
+        out = self._transcoder.close()
+        if out:
+            self._write(out)
+        outcome = self._transcoder.outcome
+        assert outcome is not None, "a closed transcoder has an outcome"
+        self._end(outcome)
+
+    def pauseProducing(self) -> None:
+        """The client's socket is full."""
+        self._paused = True
+        if self.transport is not None:
+            self.transport.pauseProducing()  # type: ignore[attr-defined]
+        if not self._ended:
+            self._restart_timer(self._stall_timeout, self._client_stalled)
+
+    def resumeProducing(self) -> None:
+        """The client's socket has drained."""
+        self._paused = False
+        if not self._ended:
+            self._restart_timer(self._idle_timeout, self._upstream_silent)
+        if self.transport is not None:
+            self.transport.resumeProducing()  # type: ignore[attr-defined]
+
+    def stopProducing(self) -> None:
+        """The client is gone: forget it and close the upstream."""
+        self._ended = True
+        self._stop_timer()
+        self._close_upstream()
+
+    def _end(self, outcome: Finished | Failed) -> None:
+        self._ended = True
+        self._stop_timer()
+        done, self._done = self._done, Deferred()
+        done.callback(outcome)
+
+    def _upstream_silent(self) -> None:
+        self._timer = None
+        self._close_upstream_after(
+            Refusal(
+                Kind.UPSTREAM_TIMED_OUT,
+                f"The upstream was silent for {self._idle_timeout:g} s (CHATMOCK_IDLE_TIMEOUT).",
+                code="upstream_idle",
+            )
+        )
+
+    def _close_upstream_after(self, refusal: Refusal) -> None:
+        self._end(Failed(refusal))
+        self._close_upstream()
+
+    def _client_stalled(self) -> None:
+        self._timer = None
+        self._stalled()
+
+    def _close_upstream(self) -> None:
+        if self.transport is not None:
+            self.transport.stopProducing()  # type: ignore[attr-defined]
+
+    def _restart_timer(self, seconds: float, then: Callable[[], None]) -> None:
+        self._stop_timer()
+        self._timer = self._clock.callLater(seconds, then)
+
+    def _stop_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.active():
+            timer.cancel()

@@ -1,0 +1,128 @@
+"""The table of routes. No logic: each hands its request to a dialect, the desk or the catalogue."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from klein import Klein
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.iweb import IRequest
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+
+from chatmock import jsontext
+from chatmock.catalogue import Catalogue, Row, listing, unknown_model
+from chatmock.dialects import OpenAIChat, OpenAICompletions
+from chatmock.dialects.openai_models import model_body, models_body
+from chatmock.errors import Kind, Refusal
+from chatmock.exchange import Desk, refuse
+
+_OPENAI = OpenAIChat()
+_COMPLETIONS = OpenAICompletions()
+
+
+class Routes:
+    """The HTTP surface of the daemon."""
+
+    app = Klein()
+    app.url_map.merge_slashes = False
+    log = Logger()
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._started = int(time.time())
+
+    @app.route("/v1/chat/completions", methods=["POST"])
+    def chat_completions(self, request: IRequest) -> Deferred[bytes | None]:
+        """OpenAI chat."""
+        return self._desk.answer(request, _OPENAI)
+
+    @app.route("/v1/completions", methods=["POST"])
+    def completions(self, request: IRequest) -> Deferred[bytes | None]:
+        """OpenAI text completion."""
+        return self._desk.answer(request, _COMPLETIONS)
+
+    @app.route("/v1/models", methods=["GET"])
+    async def models(self, request: IRequest) -> bytes:
+        """Every model of every usable provider."""
+        return await self._read(request, lambda known: models_body(self._rows(known), self._started))
+
+    @app.route("/v1/models/<path:name>", methods=["GET"])
+    async def model(self, request: IRequest, name: str) -> bytes:
+        """One model."""
+
+        def body(known: Mapping[str, Catalogue]) -> bytes:
+            rows = {row[0]: row for row in self._rows(known)}
+            if name not in rows:
+                raise unknown_model(name, list(rows), "here")
+            return model_body(rows[name], self._started)
+
+        return await self._read(request, body)
+
+    @app.route("/health", methods=["GET"])
+    @app.route("/healthz", methods=["GET"])
+    @app.route("/", methods=["GET"])
+    def health(self, request: IRequest) -> bytes:
+        """The process answers."""
+        return _json(request, jsontext.dumps({"status": "ok"}))
+
+    @app.route("/readyz", methods=["GET"])
+    def ready(self, request: IRequest) -> bytes:
+        """Which providers are usable; there is always one, or the daemon would not have started."""
+        return _json(request, jsontext.dumps({"status": "ok", "providers": sorted(self._desk.accounts)}))
+
+    @app.route("/", methods=["OPTIONS"])
+    @app.route("/<path:path>", methods=["OPTIONS"])
+    def preflight(self, request: IRequest, path: str = "") -> bytes:
+        """A browser asks before it lets a page ask."""
+        if self._desk.guard.allow_origin(request):
+            request.setHeader(b"access-control-allow-methods", b"GET, POST, OPTIONS")
+            request.setHeader(b"access-control-allow-headers", b"authorization, content-type")
+            request.setHeader(b"access-control-max-age", b"600")
+        request.setResponseCode(204)
+        return b""
+
+    @app.handle_errors(HTTPException)
+    def no_route(self, request: IRequest, failure: Failure) -> bytes:
+        """What Klein would answer in HTML."""
+        return refuse(request, _OPENAI, _routing_refusal(failure.value, request))
+
+    @app.handle_errors(Exception)
+    def fault(self, request: IRequest, failure: Failure) -> bytes:
+        """A fault of chatmock: logged whole, told in one sentence."""
+        self.log.failure("a request failed for a fault of chatmock", failure=failure)
+        if request.startedWriting:  # type: ignore[attr-defined]
+            request.transport.abortConnection()  # type: ignore[attr-defined]
+        message = "chatmock failed to handle this request. Its log says why; please report it."
+        return refuse(request, _OPENAI, Refusal(Kind.INTERNAL, message))
+
+    def _rows(self, known: Mapping[str, Catalogue]) -> list[Row]:
+        offered = {name: known[name] for name in self._desk.offered}
+        return listing(self._desk.default_provider, offered)
+
+    async def _read(self, request: IRequest, body: Callable[[Mapping[str, Catalogue]], bytes]) -> bytes:
+        """A question about the catalogue: admitted like any other, never queued."""
+        try:
+            self._desk.guard.admit(request)
+            return _json(request, body(await self._desk.discovery.catalogues()))
+        except Refusal as refusal:
+            return refuse(request, _OPENAI, refusal)
+
+
+def _json(request: IRequest, body: bytes) -> bytes:
+    request.setHeader(b"content-type", b"application/json")
+    request.setHeader(b"cache-control", b"no-store")
+    request.setHeader(b"content-length", b"%d" % len(body))
+    return body
+
+
+def _routing_refusal(error: object, request: IRequest) -> Refusal:
+    allowed = sorted(set(getattr(error, "valid_methods", None) or ()) - {"HEAD", "OPTIONS"})
+    if isinstance(error, MethodNotAllowed) and allowed:
+        request.setHeader(b"allow", ", ".join(allowed).encode())
+        return Refusal(Kind.METHOD_NOT_ALLOWED, f"This path answers {' and '.join(allowed)} only.")
+    if isinstance(error, MethodNotAllowed | NotFound):
+        return Refusal(Kind.NOT_FOUND, "There is no such path here. The API begins at /v1.", code="unknown_path")
+    return Refusal(Kind.BAD_REQUEST, "The request cannot be routed.")

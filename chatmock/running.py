@@ -1,0 +1,27 @@
+"""Runs the daemon in the foreground for ``chatmock serve``; under twistd, twistd does this."""
+
+from __future__ import annotations
+
+import sys
+
+from twisted.internet import reactor
+from twisted.logger import globalLogBeginner, textFileLogObserver
+
+from chatmock.logs import level_filter
+from chatmock.service import make_service
+from chatmock.settings import SettingError, Settings
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGINT or SIGTERM; returns the exit status."""
+    globalLogBeginner.beginLoggingTo([level_filter(textFileLogObserver(sys.stderr), settings)], redirectStandardIO=False)
+    try:
+        service = make_service(settings, reactor, lambda text: print(text, flush=True))
+        service.privilegedStartService()
+    except (SettingError, ValueError) as error:
+        print(f"chatmock: {error}", file=sys.stderr)
+        return 1
+    reactor.callWhenRunning(service.startService)
+    reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
+    reactor.run()
+    return 0

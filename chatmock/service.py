@@ -1,0 +1,218 @@
+"""Where objects meet: settings in, a running daemon out."""
+
+from __future__ import annotations
+
+import random
+import resource
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString, wrapServerTLS
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.iweb import IPolicyForHTTPS
+
+from chatmock.account import Account
+from chatmock.admission.backoff import Backoff
+from chatmock.admission.guard import Guard
+from chatmock.admission.limits import Limits
+from chatmock.admission.slots import Slots
+from chatmock.banner import banner
+from chatmock.certificates import server_options
+from chatmock.discovery import Discovery
+from chatmock.exchange import Desk, Timeouts
+from chatmock.listening import BoundedSite
+from chatmock.playback import DemoUpstream
+from chatmock.providers import PROVIDERS
+from chatmock.routes import Routes
+from chatmock.settings import Settings, unused
+from chatmock.upstream import Upstream, UpstreamClient
+
+Announce = Callable[[str], object]
+
+
+def usable_accounts(
+    settings: Settings, upstream: Upstream, demo_upstream: Upstream
+) -> Mapping[str, Account]:
+    """An account for each provider that the settings give what it needs, by name."""
+    accounts = {}
+    for name, entry in PROVIDERS.items():
+        provider = entry.build(settings)
+        if provider is not None:
+            accounts[name] = Account(
+                provider,
+                entry.credential(settings),
+                demo_upstream if name == "demo" else upstream,
+                getattr(settings, f"{name}_models", ()),
+                getattr(settings, f"{name}_aliases", {}),
+            )
+    return accounts
+
+
+def listed_accounts(default: str, accounts: Mapping[str, Account]) -> Mapping[str, Account]:
+    """The accounts whose models are offered: the demo's only where it is all there is, or asked for."""
+    return accounts if default == "demo" else {name: a for name, a in accounts.items() if name != "demo"}
+
+
+def make_endpoints(settings: Settings, reactor: Any) -> Sequence[tuple[str, IStreamServerEndpoint]]:
+    """What to listen on: ``(scheme, endpoint)`` for each.
+
+    :raises SettingError: when the certificate is not usable.
+    :raises ValueError: when an ``--endpoint`` is no endpoint description.
+    """
+    kind = TCP6ServerEndpoint if ":" in settings.host else TCP4ServerEndpoint
+
+    def tcp(port: int) -> IStreamServerEndpoint:
+        endpoint: IStreamServerEndpoint = kind(reactor, port, interface=settings.host)
+        return endpoint
+
+    endpoints = []
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        options = server_options(settings.tls_cert, settings.tls_key)
+        if settings.tls_port is None:
+            endpoints.append(("https", wrapServerTLS(options, tcp(settings.port))))
+        else:
+            endpoints.append(("http", tcp(settings.port)))
+            endpoints.append(("https", wrapServerTLS(options, tcp(settings.tls_port))))
+    elif not settings.endpoints:
+        endpoints.append(("http", tcp(settings.port)))
+    for description in settings.endpoints:
+        scheme = "https" if description.startswith(("ssl:", "tls:")) else "http"
+        endpoints.append((scheme, serverFromString(reactor, description)))
+    return endpoints
+
+
+class ChatmockService(Service):
+    """The running daemon: listens, asks upstreams, and closes both when it stops.
+
+    :param announce: is given the start message once the ports are open.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, settings: Settings, reactor: Any, announce: Announce, policy: IPolicyForHTTPS | None
+    ) -> None:
+        self._settings = settings
+        self._reactor = reactor
+        self._announce = announce
+        self._client = UpstreamClient(
+            reactor,
+            settings.connect_timeout,
+            settings.first_byte_timeout,
+            settings.max_concurrency,
+            policy,
+        )
+        self._accounts = usable_accounts(settings, self._client, DemoUpstream(reactor))
+        self.default_provider = settings.default_provider
+        self._offered = listed_accounts(self.default_provider, self._accounts)
+        self.slots = Slots(settings.max_concurrency, settings.queue_limit, settings.queue_timeout, reactor)
+        self._discovery = Discovery(self._accounts, reactor)
+        self._endpoints = make_endpoints(settings, reactor)
+        self._ports: list[IListeningPort] = []
+        self.urls: list[str] = []
+        """Where it listens, once it does, without a path."""
+        self.setName("chatmock")
+
+    def privilegedStartService(self) -> None:
+        """Open the ports.
+
+        :raises SystemExit: with one line, when one cannot be opened.
+        """
+        site = self._site()
+        for scheme, endpoint in self._endpoints:
+            opened: Deferred[IListeningPort] = endpoint.listen(site)
+            failures: list[Failure] = []
+            opened.addCallbacks(self._opened, failures.append, callbackArgs=(scheme,))
+            if failures:
+                raise SystemExit(f"chatmock: {_why_not(failures[0])}")
+
+    def startService(self) -> None:
+        """Say so, and ask the upstreams for their models."""
+        super().startService()
+        if not self._ports:
+            self.privilegedStartService()
+        self._announce(self._banner())
+        self._discovery.current()
+
+    def stopService(self) -> Deferred[Any]:
+        """Close the ports and the idle connections; fires when that is done."""
+        super().stopService()
+        self._discovery.stop()
+        ports, self._ports = self._ports, []
+        closing = [maybeDeferred(port.stopListening) for port in ports]
+        return gatherResults([*closing, self._client.close()])
+
+    def _site(self) -> BoundedSite:
+        settings, clock = self._settings, self._reactor
+        limits = Limits.of(settings)
+        desk = Desk(
+            clock=clock,
+            guard=Guard.of(settings, clock),
+            limits=limits,
+            slots=self.slots,
+            backoff=Backoff(random.random),
+            timeouts=Timeouts(settings.idle_timeout, settings.stall_timeout),
+            accounts=self._accounts,
+            offered=list(self._offered),
+            discovery=self._discovery,
+            default_provider=self.default_provider,
+            default_model=settings.model,
+        )
+        return BoundedSite(Routes(desk).app.resource(), clock, limits.max_body_bytes)
+
+    def _opened(self, port: IListeningPort, scheme: str) -> None:
+        self._ports.append(port)
+        address = port.getHost()
+        host, number = getattr(address, "host", None), getattr(address, "port", None)
+        if host is None or number is None:
+            self.urls.append(f"{scheme}+{address}")
+        else:
+            shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+            self.urls.append(f"{scheme}://{shown}:{number}")
+
+    def _banner(self) -> str:
+        settings = self._settings
+        provider = self._accounts[self.default_provider].provider
+        missing = [(e.name, e.needs) for e in PROVIDERS.values() if e.name not in self._accounts]
+        text = banner(
+            self.urls,
+            self.default_provider,
+            list(self._offered),
+            missing,
+            settings.model or provider.default_model,
+            settings.require_auth,
+        )
+        return "\n".join([text, *unused(settings)])
+
+
+def make_service(
+    settings: Settings, reactor: Any, announce: Announce, policy: IPolicyForHTTPS | None = None
+) -> ChatmockService:
+    """The daemon for *settings*, not started yet.
+
+    :param policy: how upstreams' certificates are checked; by the system's authorities unless given.
+    :raises SettingError: when a setting cannot be put into practice.
+    """
+    raise_descriptor_limit()
+    return ChatmockService(settings, reactor, announce, policy)
+
+
+def raise_descriptor_limit() -> None:
+    """Allow as many open files as the system lets this process have: a stream takes two."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _why_not(failure: Failure) -> str:
+    error = failure.value
+    if isinstance(error, CannotListenError):
+        where = f"{error.interface or '*'}:{error.port}"
+        return f"cannot listen on {where} ({error.socketError}). Choose another --port, or end what holds it."
+    return f"cannot listen: {failure.getErrorMessage()}"
+

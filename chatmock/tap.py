@@ -1,0 +1,44 @@
+"""What ``twistd chatmock`` and ``chatmock.tac`` start."""
+
+from __future__ import annotations
+
+import os
+
+from twisted.application.service import IService
+from twisted.logger import ILogObserver, Logger, textFileLogObserver
+from twisted.python import usage
+
+from chatmock.options import ServeOptions
+from chatmock.settings import SettingError, Settings
+
+Options = ServeOptions
+"""The name that twistd looks for."""
+
+
+def makeService(options: ServeOptions) -> IService:
+    """The service for parsed *options* and the environment; the name is twistd's.
+
+    :raises SystemExit: with one line, when a setting is bad.
+    """
+    try:
+        return service_of(options.settings(os.environ))
+    except usage.UsageError as error:
+        raise SystemExit(f"chatmock: {error}") from None
+
+
+def service_of(settings: Settings) -> IService:
+    """The service for *settings*; its start message goes to the log."""
+    from twisted.internet import reactor
+
+    from chatmock.service import make_service
+
+    log = Logger(namespace="chatmock")
+
+    def announce(text: str) -> None:
+        for line in text.splitlines():
+            log.info("{line}", line=line)
+
+    try:
+        return make_service(settings, reactor, announce)
+    except (SettingError, ValueError) as error:
+        raise SystemExit(f"chatmock: {error}") from None

@@ -1,0 +1,199 @@
+"""From the upstream's bytes to the client's: the four ways, one interface for those who carry the bytes.
+
+===============  =======================  ==========================
+                 client wants a stream    client wants a whole answer
+same dialect     :class:`Carried`         :class:`CarriedWhole`
+another dialect  :class:`Translated`      :class:`Folded`
+===============  =======================  ==========================
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from chatmock.answer import Answer
+from chatmock.conversation import ChatRequest, Identity
+from chatmock.dialects.interface import Dialect, StreamEncoder
+from chatmock.errors import Kind, Refusal
+from chatmock.events import Event, EventOrder, Failed, Finished, OutOfOrder, Usage
+from chatmock.providers.interface import Passage, Provider, StreamDecoder, passes
+
+WHOLE_ANSWER_LIMIT = 32 * 1024 * 1024
+
+
+class Transcoder(Protocol):
+    """Turns an answer's bytes as they come. A failure is in no bytes: whoever carries them tells the client."""
+
+    @property
+    def outcome(self) -> Finished | Failed | None:
+        """How the answer ended, once it has."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """The token counts, where the upstream told them."""
+
+    @property
+    def records(self) -> int:
+        """A number that grows whenever the upstream makes progress; keep-alives are none."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the next bytes, return those for the client now."""
+
+    def close(self) -> bytes:
+        """End of input; the outcome is set after it."""
+
+
+def transcoder(provider: Provider, dialect: Dialect, chat: ChatRequest, identity: Identity) -> Transcoder:
+    """The way from *provider* to a client of *dialect*."""
+    if passes(chat, provider.wire):
+        if chat.stream:
+            return Carried(provider.passage(chat, identity))
+        if not chat.force_stream:
+            return CarriedWhole(provider.passage(chat, identity), provider.title)
+    decoder = provider.decoder(chat)
+    if chat.stream:
+        return Translated(decoder, dialect.encoder(chat, identity))
+    return Folded(decoder, dialect, chat, identity)
+
+
+class Carried:
+    """Same dialect, streamed."""
+
+    def __init__(self, passage: Passage) -> None:
+        self._passage = passage
+        self.feed = passage.feed
+        self.close = passage.close
+
+    @property
+    def outcome(self) -> Finished | Failed | None:
+        """How the answer ended."""
+        return self._passage.outcome
+
+    @property
+    def usage(self) -> Usage | None:
+        """The token counts."""
+        return self._passage.usage
+
+    @property
+    def records(self) -> int:
+        """How many records have come."""
+        return self._passage.records
+
+
+class CarriedWhole:
+    """Same dialect, whole: the body is gathered, bounded, and passed on when it is complete."""
+
+    def __init__(self, passage: Passage, title: str) -> None:
+        self._passage = passage
+        self._title = title
+        self._body = bytearray()
+        self.outcome: Finished | Failed | None = None
+        self.records = 0
+
+    @property
+    def usage(self) -> Usage | None:
+        """The token counts."""
+        return self._passage.usage
+
+    def feed(self, data: bytes) -> bytes:
+        """Gather; nothing for the client yet."""
+        self.records += 1
+        self._body += data
+        if len(self._body) > WHOLE_ANSWER_LIMIT:
+            self.outcome = Failed(_too_long(self._title))
+        return b""
+
+    def close(self) -> bytes:
+        """The whole answer."""
+        out = self._passage.whole(bytes(self._body))
+        self.outcome = self._passage.outcome
+        return out
+
+
+class Translated:
+    """Another dialect, streamed: bytes to events to bytes."""
+
+    def __init__(self, decoder: StreamDecoder, encoder: StreamEncoder) -> None:
+        self._decoder = decoder
+        self._encoder = encoder
+        self._order = EventOrder()
+        self.outcome: Finished | Failed | None = None
+        self.usage: Usage | None = None
+        self.records = 0
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the next bytes."""
+        return self._encode(list(self._decoder.feed(data)))
+
+    def close(self) -> bytes:
+        """End of input."""
+        return self._encode(list(self._decoder.close()))
+
+    def _encode(self, events: list[Event]) -> bytes:
+        if not events:
+            return b""
+        self.records += 1
+        events = _checked(self._order, events)
+        last = events[-1]
+        for event in events[-2:]:
+            if isinstance(event, Usage):
+                self.usage = event
+        if isinstance(last, Finished | Failed):
+            self.outcome = last
+        return self._encoder.encode(events[:-1] if isinstance(last, Failed) else events)
+
+
+class Folded:
+    """Another dialect, whole: a stream upstream, folded into one answer."""
+
+    def __init__(
+        self, decoder: StreamDecoder, dialect: Dialect, chat: ChatRequest, identity: Identity
+    ) -> None:
+        self._decoder = decoder
+        self._dialect = dialect
+        self._chat = chat
+        self._identity = identity
+        self._order = EventOrder()
+        self._answer = Answer()
+        self.records = 0
+
+    @property
+    def outcome(self) -> Finished | Failed | None:
+        """How the answer ended."""
+        return self._answer.outcome
+
+    @property
+    def usage(self) -> Usage | None:
+        """The token counts."""
+        return self._answer.usage
+
+    def feed(self, data: bytes) -> bytes:
+        """Fold; the whole answer once it is complete."""
+        return self._fold(list(self._decoder.feed(data)))
+
+    def close(self) -> bytes:
+        """End of input."""
+        return self._fold(list(self._decoder.close()))
+
+    def _fold(self, events: list[Event]) -> bytes:
+        if not events:
+            return b""
+        self.records += 1
+        self._answer.fold(_checked(self._order, events))
+        if isinstance(self._answer.outcome, Finished):
+            return self._dialect.complete(self._chat, self._identity, self._answer)
+        return b""
+
+
+def _checked(order: EventOrder, events: list[Event]) -> list[Event]:
+    try:
+        order.check(events)
+    except OutOfOrder as error:
+        return [Failed(Refusal(Kind.INTERNAL, f"chatmock misread the upstream's answer ({error}). Please report it."))]
+    return events
+
+
+def _too_long(title: str) -> Refusal:
+    return Refusal(
+        Kind.UPSTREAM_FAILED, f"{title} sent an answer of more than {WHOLE_ANSWER_LIMIT} bytes.", code="upstream_limit"
+    )

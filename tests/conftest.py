@@ -1,0 +1,147 @@
+"""Fixtures: a daemon and a fake upstream on the test's own reactor, the real SDK in a thread, and no leftovers."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import attrs
+import openai
+import pytest
+import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
+from twisted.logger import LogLevel, globalLogPublisher
+
+from chatmock.service import ChatmockService, make_service
+from chatmock.settings import Secret, Settings
+from tests.upstreams.openai_server import OpenAIServer
+
+KEY = "upstream-key"
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers() -> Iterator[None]:
+    """Fail a test that leaves a timer, an open port or an error in the log."""
+    errors: list[str] = []
+
+    def observe(event: dict[str, Any]) -> None:
+        if event["log_level"] >= LogLevel.error:
+            errors.append(str(event.get("log_failure") or event.get("log_format")))
+
+    timers = set(reactor.getDelayedCalls())
+    readers = set(reactor.getReaders())
+    globalLogPublisher.addObserver(observe)
+    yield
+    gc.collect()  # an unhandled failure is logged when its Deferred goes
+    globalLogPublisher.removeObserver(observe)
+    left_timers = [call for call in reactor.getDelayedCalls() if call not in timers and call.active()]
+    left_readers = [r for r in reactor.getReaders() if r not in readers and not _is_waker(r)]
+    assert not errors, errors
+    assert not left_timers, left_timers
+    assert not left_readers, left_readers
+
+
+def _is_waker(reader: object) -> bool:
+    return "Waker" in type(reader).__name__
+
+
+@attrs.define
+class Daemon:
+    """A running chatmock."""
+
+    service: ChatmockService
+    said: list[str]
+
+    @property
+    def url(self) -> str:
+        """Without a path."""
+        return self.service.urls[0]
+
+    def sdk(self, **more: Any) -> openai.OpenAI:
+        """An OpenAI client of it that does not try again by itself."""
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key="client-key", **{"max_retries": 0, "timeout": 30.0, **more})
+
+    async def ask(self, call: Callable[[openai.OpenAI], Any], **client: Any) -> Any:
+        """Run *call* with an SDK client in a thread."""
+
+        def run() -> Any:
+            with self.sdk(**client) as sdk:
+                return call(sdk)
+
+        return await deferToThread(run)
+
+
+Start = Callable[..., Daemon]
+
+
+@pytest_twisted.async_yield_fixture()
+async def start(upstream: OpenAIServer) -> AsyncIterator[Start]:
+    """Start a daemon with given settings; stopped when the test is over, before its upstream is."""
+    running: list[ChatmockService] = []
+
+    def start_daemon(policy: Any = None, **settings: Any) -> Daemon:
+        said: list[str] = []
+        defaults = {"port": 0, "rate_limit_rps": 10_000.0, "rate_limit_burst": 10_000}
+        service = make_service(Settings(**{**defaults, **settings}), reactor, said.append, policy)
+        service.privilegedStartService()
+        service.startService()
+        running.append(service)
+        return Daemon(service, said)
+
+    yield start_daemon
+    left = [(service.slots.held, service.slots.waiting) for service in running]
+    for service in running:
+        await service.stopService()
+    await settle()
+    assert left == [(0, 0)] * len(running), "a permit was not given back"
+
+
+@pytest_twisted.async_yield_fixture()
+async def upstream() -> AsyncIterator[OpenAIServer]:
+    """A fake upstream that speaks OpenAI chat."""
+    server = OpenAIServer(reactor, KEY)
+    server.listen()
+    yield server
+    await server.port.stopListening()
+    await until(lambda: server.open_connections == 0)
+
+
+@pytest.fixture
+def compatible(start: Start, upstream: OpenAIServer) -> Daemon:
+    """A daemon whose only upstream is the fake one, as a compatible server."""
+    return start(
+        provider="compatible", compatible_base_url=upstream.url, compatible_api_key=Secret(KEY), max_concurrency=4
+    )
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    """Wait for *condition*, looking every few milliseconds; fails when it does not come true in time."""
+    deadline = reactor.seconds() + seconds
+    while not condition():
+        assert reactor.seconds() < deadline, "the condition did not come true in time"
+        await pause(0.005)
+
+
+async def pause(seconds: float) -> None:
+    """Let the reactor run."""
+    await deferLater(reactor, seconds)
+
+
+async def settle() -> None:
+    """A few turns of the reactor, for closed sockets to be noticed."""
+    for _ in range(5):
+        await pause(0)
+
+
+def fired(deferred: Deferred[Any]) -> Any:
+    """The result of a Deferred that has one already; raises what it failed with."""
+    results: list[Any] = []
+    deferred.addBoth(results.append)
+    assert results, "the Deferred has not fired"
+    if hasattr(results[0], "raiseException"):
+        results[0].raiseException()
+    return results[0]
