@@ -49,7 +49,7 @@ class AnswerChoice:
 class Answer:
     """A complete answer, or one on its way to be."""
 
-    opened: Opened = Opened()
+    opened: Opened = attrs.field(factory=Opened)
     choices: list[AnswerChoice] = attrs.field(factory=list)
     usage: Usage | None = None
     outcome: Finished | Failed | None = None

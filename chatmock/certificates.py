@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from OpenSSL import SSL, crypto
+from twisted.internet.error import VerifyError
 from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertificate
 
 from chatmock.settings import SettingError
@@ -28,6 +29,6 @@ def server_options(certificate: Path, key: Path) -> CertificateOptions:
             privateKey=leaf.privateKey.original, certificate=leaf.original, extraCertChain=chain
         )
         options.getContext()  # a key of another certificate shows only here
-    except (OSError, ValueError, SSL.Error, crypto.Error) as error:
+    except (OSError, ValueError, SSL.Error, crypto.Error, VerifyError) as error:
         raise SettingError(f"--tls-cert {certificate}, --tls-key {key}: not usable together ({error})") from None
     return options

@@ -9,8 +9,8 @@ from typing import ClassVar
 
 from twisted.python import usage
 
-from chatmock.settings.values import FileName
 from chatmock.settings import Declaration, SettingError, Settings, declarations, has_effect, load
+from chatmock.settings.values import FileName
 
 __all__ = ["ServeOptions"]
 

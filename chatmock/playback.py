@@ -28,7 +28,7 @@ class DemoUpstream:
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
 
-    def send(self, provider: Provider, request: UpstreamRequest) -> Deferred[IResponse]:  # noqa: ARG002
+    def send(self, provider: Provider, request: UpstreamRequest) -> Deferred[IResponse]:
         """Answer *request*; fires in a later turn of the reactor. Cancelling before that leaves nothing behind."""
         answer: Deferred[None] = Deferred(lambda _: later.cancel())
         later: IDelayedCall = self._clock.callLater(0, answer.callback, None)

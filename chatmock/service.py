@@ -172,7 +172,7 @@ class ChatmockService(Service):
         if host is None or number is None:
             self.urls.append(f"{scheme}+{address}")
         else:
-            shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+            shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104  # only shown
             self.urls.append(f"{scheme}://{shown}:{number}")
 
     def _banner(self) -> str:

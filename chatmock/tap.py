@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from twisted.application.service import IService
-from twisted.logger import ILogObserver, Logger, textFileLogObserver
+from twisted.logger import Logger
 from twisted.python import usage
 
 from chatmock.options import ServeOptions

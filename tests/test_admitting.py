@@ -147,7 +147,7 @@ def test_a_key_of_another_certificate_stops_the_start(start: Start, tmp_path: Pa
     one, other = ca.issue_cert("one.lan"), ca.issue_cert("other.lan")
     one.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     other.private_key_pem.write_to_path(tmp_path / "key.pem")
-    with pytest.raises(SettingError, match="key.pem"):
+    with pytest.raises(SettingError, match=r"key\.pem"):
         start(tls_cert=tmp_path / "cert.pem", tls_key=tmp_path / "key.pem")
 
 

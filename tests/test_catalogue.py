@@ -10,7 +10,7 @@ from chatmock.errors import Kind, Refusal
 
 def catalogue(provider: str, *names: str, known: bool = True, **more: object) -> Catalogue:
     models = {name: Model(name, created=1) for name in names} if known else None
-    return Catalogue(provider, models, **more)  # type: ignore[arg-type]
+    return Catalogue(provider, models, **more)
 
 
 CATALOGUES = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ def read(stream: bytes, cuts: list[int] | None = None, limit: int = 1 << 20) -> 
     parser = SSEParser(limit)
     records: list[Record] = []
     places = [0, *sorted(cuts or []), len(stream)]
-    for a, b in zip(places, places[1:], strict=False):
+    for a, b in pairwise(places):
         records += parser.feed(stream[a:b])
     return records + parser.close()
 

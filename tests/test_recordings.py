@@ -71,7 +71,7 @@ def _hear(heard: Heard, said: dict[str, Any], choice: dict[str, Any]) -> None:
 def _counts(usage: dict[str, Any] | None) -> tuple[int, int, int] | None:
     if not usage:
         return None
-    prompt, completion, total = (usage[f"{key}_tokens"] for key in ("prompt", "completion", "total"))
+    prompt, _, total = (usage[f"{key}_tokens"] for key in ("prompt", "completion", "total"))
     return prompt, total - prompt, total
 
 

@@ -30,7 +30,7 @@ from chatmock.events import Event, Failed, Finished, Opened, RefusalDelta, TextD
 from chatmock.framing import sse_record
 from chatmock.jsontext import Struct
 
-_HOMED_FIELDS = frozenset("prompt model stream stream_options max_tokens n stop logprobs echo suffix best_of".split())
+_HOMED_FIELDS = frozenset(["prompt", "model", "stream", "stream_options", "max_tokens", "n", "stop", "logprobs", "echo", "suffix", "best_of"])
 
 
 class CompletionBody(Struct):

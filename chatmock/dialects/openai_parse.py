@@ -104,8 +104,7 @@ class ChatBody(Struct):
 
 
 HOMED_FIELDS = frozenset(
-    "messages model stream stream_options max_tokens max_completion_tokens n stop tools functions tool_choice"
-    " function_call parallel_tool_calls reasoning_effort response_format logprobs top_logprobs".split()
+    ["messages", "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "stop", "tools", "functions", "tool_choice", "function_call", "parallel_tool_calls", "reasoning_effort", "response_format", "logprobs", "top_logprobs"]
 )
 """Fields with a home in :class:`ChatRequest`; every other one goes into its ``extras``."""
 

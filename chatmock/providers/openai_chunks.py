@@ -112,13 +112,12 @@ class ChunkReader:
 
     def _read_all(self, records: list[bytes]) -> list[tuple[bytes, Chunk]]:
         chunks = []
-        for data in records:
+        for received in records:
             self.records += 1
-            if data.startswith(b"[DONE]"):
+            if received.startswith(b"[DONE]"):
                 self.done = True
                 break
-            if not data.isascii():
-                data = data.decode("utf-8", "replace").encode()
+            data = received if received.isascii() else received.decode("utf-8", "replace").encode()
             chunk = self._read(data)
             if chunk is None:
                 break

@@ -71,6 +71,6 @@ class SecretText(Kind[Secret]):
         """Give the text itself: for a variable, not for a log."""
         return value.reveal() if isinstance(value, Secret) else ""
 
-    def shown(self, raw: object) -> str:  # noqa: ARG002
+    def shown(self, raw: object) -> str:
         """Show nothing of it."""
         return MASK

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from chatmock.settings import SettingError, Settings
 from chatmock.settings.addresses import BaseUrl, Host, NetworkKind, Origin
 from chatmock.settings.values import Kind
-from chatmock.settings import SettingError, Settings
 
 # Text, what becomes of it where http may only go to this machine, and where it may stay in the local network.
 ALLOWED_URLS = [

@@ -12,10 +12,10 @@ import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatmock.settings import Declaration, Secret, SettingError, Settings, declarations, load
 from chatmock.settings.addresses import BaseUrl, Host, NetworkKind, Origin
 from chatmock.settings.secrets import SecretText
 from chatmock.settings.values import Aliases, Boolean, Choice, FileName, Items, Kind, Number, Whole
-from chatmock.settings import Declaration, Secret, SettingError, Settings, declarations, load
 
 BY_NAME = {each.name: each for each in declarations()}
 

@@ -14,9 +14,6 @@ from typing import Any
 import attrs
 import pytest
 
-from chatmock.settings.addresses import BaseUrl, Host, NetworkKind, Origin
-from chatmock.settings.secrets import SecretText
-from chatmock.settings.values import Aliases, Boolean, Choice, FileName, Items, Kind, Number, Whole, Word
 from chatmock.settings import (
     PROVIDERS,
     Declaration,
@@ -28,6 +25,9 @@ from chatmock.settings import (
     markdown_table,
     unused,
 )
+from chatmock.settings.addresses import BaseUrl, Host, NetworkKind, Origin
+from chatmock.settings.secrets import SecretText
+from chatmock.settings.values import Aliases, Boolean, Choice, FileName, Items, Kind, Number, Whole, Word
 
 BY_NAME = {each.name: each for each in declarations()}
 every_setting = pytest.mark.parametrize("setting", declarations(), ids=lambda each: each.name)
