@@ -52,7 +52,10 @@ class Checker:
     def pattern(self, text: str) -> Pattern:
         """Read a pattern, once."""
         if text not in self._patterns:
-            self._patterns[text] = Pattern(text, self._effort)
+            try:
+                self._patterns[text] = Pattern(text, self._effort)
+            except ImpossibleError as error:
+                raise ImpossibleError(f"the demo cannot make text for the pattern {text!r:.200}: {error}") from None
         return self._patterns[text]
 
     def fits(self, value: Any, schema: Schema) -> bool:

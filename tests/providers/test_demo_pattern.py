@@ -55,13 +55,13 @@ _patterns = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=60)
 @given(_patterns, st.text("ab1-. é", max_size=8))
 def test_a_text_matches_as_it_does_in_python(pattern: str, text: str) -> None:
     assert Pattern(pattern, Effort()).matches(text) == bool(re.search(pattern, text, re.ASCII))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=40)
 @given(_patterns)
 def test_samples_match(pattern: str) -> None:
     samples = list(Pattern(pattern, Effort(10**8)).samples())
@@ -110,7 +110,6 @@ def test_the_first_sample_is_the_plainest(pattern: str, sample: str | None) -> N
         r"\b",
         r"\p{L}",
         "[b-a]",
-        r"[\d-z]",
         "\\",
         "a{3,2}",
         "a" * 301,
