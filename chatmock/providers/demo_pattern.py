@@ -53,7 +53,8 @@ class Pattern:
                 return self._sample(nodes[variant % len(nodes)], variant, extra)
             case Repeat(inner, least, most):
                 times = least + extra if most is None else min(least + extra, most)
-                return "".join([self._sample(inner, variant, extra) for _ in range(times)])
+                # Only the outermost repeats many times: nested ones would multiply.
+                return "".join([self._sample(inner, variant, min(extra, 1)) for _ in range(times)])
             case Edge():
                 return ""
 
