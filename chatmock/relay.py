@@ -11,11 +11,13 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatmock.errors import Kind, Refusal
 from chatmock.events import Failed, Finished
+from chatmock.read_boundary import ReadBoundary
 from chatmock.transcoding import Transcoder
 
 _LINGER = 1.0
@@ -31,6 +33,8 @@ class BodyRelay(Protocol):
     :param stall_timeout: seconds in which the client takes nothing before *stalled* is called.
     """
 
+    log = Logger()
+
     def __init__(
         self,
         transcoder: Transcoder,
@@ -39,6 +43,7 @@ class BodyRelay(Protocol):
         idle_timeout: float,
         stall_timeout: float,
         stalled: Callable[[], object],
+        boundary: ReadBoundary,
     ) -> None:
         self._transcoder = transcoder
         self._write = write
@@ -46,6 +51,8 @@ class BodyRelay(Protocol):
         self._idle_timeout = idle_timeout
         self._stall_timeout = stall_timeout
         self._stalled = stalled
+        self._boundary = boundary
+        self._pieces: list[bytes] = []
         self._records = 0
         self._timer: IDelayedCall | None = None
         self._paused = False
@@ -65,11 +72,29 @@ class BodyRelay(Protocol):
             self._timer = self._clock.callLater(self._idle_timeout, self._upstream_silent)
 
     def dataReceived(self, data: bytes) -> None:
-        """More of the body."""
+        """More of the body; what one read of the socket brings is handled together."""
         if self._ended:
             return
+        if not self._boundary.reading:
+            self._handle(data)
+            return
+        self._pieces.append(data)
+        if len(self._pieces) == 1:
+            self._boundary.at_end(self._handle_pieces)
+
+    def _handle_pieces(self) -> None:
+        pieces, self._pieces = self._pieces, []
+        if pieces and not self._ended:
+            self._handle(b"".join(pieces))
+
+    def _handle(self, data: bytes) -> None:
         transcoder = self._transcoder
-        out = transcoder.feed(data)
+        try:
+            out = transcoder.feed(data)
+        except Exception:  # noqa: BLE001  # Twisted would end the client's stream as if it were complete
+            self.log.failure("an answer could not be translated")
+            self._close_upstream_after(_misread())
+            return
         if out:
             self._write(out)
         if self._ended:
@@ -84,6 +109,7 @@ class BodyRelay(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The body has ended, one way or another: only the transcoder knows whether it was complete."""
+        self._handle_pieces()
         self._stop_timer()
         if self._ended:
             return
@@ -152,3 +178,10 @@ class BodyRelay(Protocol):
         timer, self._timer = self._timer, None
         if timer is not None and timer.active():
             timer.cancel()
+
+
+def _misread() -> Refusal:
+    return Refusal(
+        Kind.INTERNAL,
+        "chatmock failed to translate the upstream's answer. Its log says why; please report it.",
+    )

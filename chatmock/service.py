@@ -28,6 +28,7 @@ from chatmock.exchange import Desk, Timeouts
 from chatmock.listening import BoundedSite
 from chatmock.playback import DemoUpstream
 from chatmock.providers import PROVIDERS
+from chatmock.read_boundary import ReadBoundary
 from chatmock.routes import Routes
 from chatmock.settings import Settings, unused
 from chatmock.upstream import Upstream, UpstreamClient
@@ -100,11 +101,13 @@ class ChatmockService(Service):
         self._settings = settings
         self._reactor = reactor
         self._announce = announce
+        self._boundary = ReadBoundary()
         self._client = UpstreamClient(
             reactor,
             settings.connect_timeout,
             settings.first_byte_timeout,
             settings.max_concurrency,
+            self._boundary,
             policy,
         )
         self._accounts = usable_accounts(settings, self._client, DemoUpstream(reactor))
@@ -152,6 +155,7 @@ class ChatmockService(Service):
         limits = Limits.of(settings)
         desk = Desk(
             clock=clock,
+            boundary=self._boundary,
             guard=Guard.of(settings, clock),
             limits=limits,
             slots=self.slots,

@@ -23,6 +23,7 @@ from twisted.web.iweb import IPolicyForHTTPS, IResponse
 
 from chatmock.errors import Kind, Refusal
 from chatmock.providers.interface import Provider, UpstreamRequest
+from chatmock.read_boundary import ReadBoundary
 from chatmock.upstream_agent import BytesProducer, EncodedAnswer, UpstreamAgent
 
 ERROR_BODY_LIMIT = 64 * 1024
@@ -54,12 +55,13 @@ class UpstreamClient:
         connect_timeout: float,
         first_byte_timeout: float,
         idle_connections: int,
+        boundary: ReadBoundary,
         policy: IPolicyForHTTPS | None = None,
     ) -> None:
         self._clock = reactor
         self._first_byte_timeout = first_byte_timeout
         self._agent = UpstreamAgent(
-            reactor, policy or BrowserLikePolicyForHTTPS(), connect_timeout, idle_connections
+            reactor, policy or BrowserLikePolicyForHTTPS(), connect_timeout, idle_connections, boundary
         )
         self._http = HTTPClient(
             self._agent,
@@ -89,9 +91,24 @@ class UpstreamClient:
         return self._agent.close(self._clock)
 
 
-@lru_cache(maxsize=256)
+class _ReadyURL(EncodedURL):
+    """A URL that treq need not put through IDNA and back to text for every request: a third of its share."""
+
+    def to_uri(self) -> EncodedURL:
+        return self
+
+    def to_text(self, with_password: bool = False) -> str:
+        return _text(self, with_password)
+
+
+@lru_cache(maxsize=64)
+def _text(url: _ReadyURL, with_password: bool) -> str:
+    return EncodedURL.to_text(url, with_password)
+
+
+@lru_cache(maxsize=64)
 def _parsed(url: str) -> EncodedURL:
-    return EncodedURL.from_text(url)
+    return _ReadyURL.from_text(EncodedURL.from_text(url).to_uri().to_text())
 
 
 def _timed_out(result: Any, timeout: float | None) -> NoReturn:

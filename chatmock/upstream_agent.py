@@ -22,6 +22,8 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer, IPolicyForHTTPS, IResponse
 from zope.interface import implementer
 
+from chatmock.read_boundary import ReadBoundary
+
 _CACHED_CONNECTION_SECONDS = 15
 
 
@@ -56,8 +58,11 @@ class BytesProducer:
 class Dialler:
     """Makes endpoints for the agent and counts how often a connection was really opened."""
 
-    def __init__(self, reactor: Any, policy: IPolicyForHTTPS, connect_timeout: float) -> None:
+    def __init__(
+        self, reactor: Any, policy: IPolicyForHTTPS, connect_timeout: float, boundary: ReadBoundary
+    ) -> None:
         self._reactor = reactor
+        self._boundary = boundary
         self._policy = policy
         self._connect_timeout = connect_timeout
         self.dialled = 0
@@ -75,6 +80,7 @@ class Dialler:
     def opened(self, connection: IProtocol) -> IProtocol:
         """Remember *connection* for as long as it is in use."""
         self._connections.add(connection)
+        self._boundary.watch(connection)
         return connection
 
     def abort_all(self) -> None:
@@ -104,13 +110,18 @@ class UpstreamAgent:
     """
 
     def __init__(
-        self, reactor: Any, policy: IPolicyForHTTPS, connect_timeout: float, idle_connections: int
+        self,
+        reactor: Any,
+        policy: IPolicyForHTTPS,
+        connect_timeout: float,
+        idle_connections: int,
+        boundary: ReadBoundary,
     ) -> None:
         self.pool = HTTPConnectionPool(reactor, persistent=True)
         self.pool.maxPersistentPerHost = max(idle_connections, 2)
         self.pool.cachedConnectionTimeout = _CACHED_CONNECTION_SECONDS
         self.pool.retryAutomatically = False
-        self._dialler = Dialler(reactor, policy, connect_timeout)
+        self._dialler = Dialler(reactor, policy, connect_timeout, boundary)
         self._agent = Agent.usingEndpointFactory(reactor, self._dialler, self.pool)
 
     def request(

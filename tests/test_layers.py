@@ -20,6 +20,7 @@ LAYERS: list[list[str]] = [
     ["answer"],
     ["dialects", "providers"],
     ["transcoding", "banner"],
+    ["read_boundary"],
     ["logs", "certificates", "upstream_agent", "options"],
     ["upstream", "playback"],
     ["account"],
