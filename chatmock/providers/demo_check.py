@@ -55,7 +55,9 @@ class Checker:
             try:
                 self._patterns[text] = Pattern(text, self._effort)
             except ImpossibleError as error:
-                raise ImpossibleError(f"the demo cannot make text for the pattern {text!r:.200}: {error}") from None
+                raise ImpossibleError(
+                    f"the demo cannot make text for the pattern {text!r:.200}: {error}"
+                ) from None
         return self._patterns[text]
 
     def fits(self, value: Any, schema: Schema) -> bool:

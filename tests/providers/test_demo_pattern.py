@@ -65,7 +65,9 @@ def test_a_text_matches_as_it_does_in_python(pattern: str, text: str) -> None:
 def test_samples_match(pattern: str) -> None:
     samples = list(Pattern(pattern, Effort(10**7)).samples())
     assert samples, "every pattern of these has a match"
-    short = [sample for sample in samples if len(sample) <= 10]  # Python's matcher may never end on longer ones
+    short = [
+        sample for sample in samples if len(sample) <= 10
+    ]  # Python's matcher may never end on longer ones
     assert all(re.search(pattern, sample, re.ASCII) for sample in short)
     assert len(set(samples)) == len(samples)
 
