@@ -33,8 +33,8 @@ def banner(
 
 def _snippet(url: str, model: str | None, needs_token: bool) -> Sequence[str]:
     named = f'"model":"{model}",' if model else ""
-    token = " -H \"Authorization: Bearer $CHATMOCK_ACCESS_TOKEN\"" if needs_token else ""
+    token = ' -H "Authorization: Bearer $CHATMOCK_ACCESS_TOKEN"' if needs_token else ""
     return (
         f"  curl -s {url}/v1/chat/completions -H 'Content-Type: application/json'{token} \\",
-        f"    -d '{{{named}\"messages\":[{{\"role\":\"user\",\"content\":\"Hello!\"}}]}}'",
+        f'    -d \'{{{named}"messages":[{{"role":"user","content":"Hello!"}}]}}\'',
     )

@@ -38,7 +38,9 @@ class Catalogue:
 
     def knows(self, name: str) -> bool:
         """Whether *name* is listed, allowed or an alias."""
-        return name in self.aliases or name in self.allowed or (self.models is not None and name in self.models)
+        return (
+            name in self.aliases or name in self.allowed or (self.models is not None and name in self.models)
+        )
 
     def names(self) -> list[str]:
         """Every name a client may use here, the upstream's own first."""

@@ -30,5 +30,7 @@ def server_options(certificate: Path, key: Path) -> CertificateOptions:
         )
         options.getContext()  # a key of another certificate shows only here
     except (OSError, ValueError, SSL.Error, crypto.Error, VerifyError) as error:
-        raise SettingError(f"--tls-cert {certificate}, --tls-key {key}: not usable together ({error})") from None
+        raise SettingError(
+            f"--tls-cert {certificate}, --tls-key {key}: not usable together ({error})"
+        ) from None
     return options

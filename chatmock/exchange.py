@@ -128,7 +128,9 @@ class Exchange:
         model = account.provider.default_model if account is not None else None
         model = model or next(iter(catalogue.names() if catalogue is not None else ()), None)
         if model is None:
-            raise bad_request("Name a 'model': there is no default one.", param="model", code="model_required")
+            raise bad_request(
+                "Name a 'model': there is no default one.", param="model", code="model_required"
+            )
         return model
 
     async def _ask(self, account: Account, chat: ChatRequest) -> bytes | None:
@@ -186,7 +188,9 @@ class Exchange:
 
     async def _check(self, account: Account, asking: UpstreamRequest, response: IResponse) -> None:
         """Let only answers through that are what was asked for."""
-        kind = (response.headers.getRawHeaders(b"content-type") or [b""])[-1].partition(b";")[0].strip().lower()
+        kind = (
+            (response.headers.getRawHeaders(b"content-type") or [b""])[-1].partition(b";")[0].strip().lower()
+        )
         if response.code == 200 and (not asking.stream or kind == b"text/event-stream"):
             return
         body = await read_start(response, self._desk.clock, ERROR_BODY_LIMIT, _ERROR_BODY_SECONDS)
@@ -239,7 +243,11 @@ def refuse(
     request.setHeader(b"content-type", b"application/json")
     request.setHeader(b"cache-control", b"no-store")
     request.setHeader(b"content-length", b"%d" % len(body))
-    if refusal.retry_after is not None and refusal.kind in (Kind.RATE_LIMITED, Kind.USAGE_EXHAUSTED, Kind.OVERLOADED):
+    if refusal.retry_after is not None and refusal.kind in (
+        Kind.RATE_LIMITED,
+        Kind.USAGE_EXHAUSTED,
+        Kind.OVERLOADED,
+    ):
         request.setHeader(b"retry-after", b"%d" % max(int(refusal.retry_after + 0.999), 1))
     set_notes(request, notes or {})
     return body

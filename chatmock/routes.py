@@ -124,5 +124,7 @@ def _routing_refusal(error: object, request: IRequest) -> Refusal:
         request.setHeader(b"allow", ", ".join(allowed).encode())
         return Refusal(Kind.METHOD_NOT_ALLOWED, f"This path answers {' and '.join(allowed)} only.")
     if isinstance(error, MethodNotAllowed | NotFound):
-        return Refusal(Kind.NOT_FOUND, "There is no such path here. The API begins at /v1.", code="unknown_path")
+        return Refusal(
+            Kind.NOT_FOUND, "There is no such path here. The API begins at /v1.", code="unknown_path"
+        )
     return Refusal(Kind.BAD_REQUEST, "The request cannot be routed.")

@@ -14,7 +14,9 @@ from chatmock.settings import SettingError, Settings
 
 def run(settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM; returns the exit status."""
-    globalLogBeginner.beginLoggingTo([level_filter(textFileLogObserver(sys.stderr), settings)], redirectStandardIO=False)
+    globalLogBeginner.beginLoggingTo(
+        [level_filter(textFileLogObserver(sys.stderr), settings)], redirectStandardIO=False
+    )
     try:
         service = make_service(settings, reactor, lambda text: print(text, flush=True))
         service.privilegedStartService()

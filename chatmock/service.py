@@ -36,9 +36,7 @@ from chatmock.upstream import Upstream, UpstreamClient
 Announce = Callable[[str], object]
 
 
-def usable_accounts(
-    settings: Settings, upstream: Upstream, demo_upstream: Upstream
-) -> Mapping[str, Account]:
+def usable_accounts(settings: Settings, upstream: Upstream, demo_upstream: Upstream) -> Mapping[str, Account]:
     """An account for each provider that the settings give what it needs, by name."""
     accounts = {}
     for name, entry in PROVIDERS.items():
@@ -219,4 +217,3 @@ def _why_not(failure: Failure) -> str:
         where = f"{error.interface or '*'}:{error.port}"
         return f"cannot listen on {where} ({error.socketError}). Choose another --port, or end what holds it."
     return f"cannot listen: {failure.getErrorMessage()}"
-

@@ -189,11 +189,17 @@ def _checked(order: EventOrder, events: list[Event]) -> list[Event]:
     try:
         order.check(events)
     except OutOfOrder as error:
-        return [Failed(Refusal(Kind.INTERNAL, f"chatmock misread the upstream's answer ({error}). Please report it."))]
+        return [
+            Failed(
+                Refusal(Kind.INTERNAL, f"chatmock misread the upstream's answer ({error}). Please report it.")
+            )
+        ]
     return events
 
 
 def _too_long(title: str) -> Refusal:
     return Refusal(
-        Kind.UPSTREAM_FAILED, f"{title} sent an answer of more than {WHOLE_ANSWER_LIMIT} bytes.", code="upstream_limit"
+        Kind.UPSTREAM_FAILED,
+        f"{title} sent an answer of more than {WHOLE_ANSWER_LIMIT} bytes.",
+        code="upstream_limit",
     )

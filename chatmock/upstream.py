@@ -136,7 +136,10 @@ def _explain(failure: Failure, title: str, timeout: float) -> NoReturn:
         raise _failed(f"The certificate of {title} cannot be verified. Nothing was sent.", "tls")
     if by(error.TimeoutError, error.TCPTimedOutError):
         raise Refusal(
-            Kind.UPSTREAM_TIMED_OUT, f"{title} cannot be reached in time.", code="upstream_timeout", retryable=True
+            Kind.UPSTREAM_TIMED_OUT,
+            f"{title} cannot be reached in time.",
+            code="upstream_timeout",
+            retryable=True,
         )
     if by(error.ConnectError):
         raise _failed(f"{title} cannot be reached: the connection was refused.", "connect", retryable=True)

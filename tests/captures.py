@@ -53,6 +53,10 @@ def _load(entry: dict[str, Any]) -> Recording:
 def parametrised(found: list[Recording]) -> Any:
     """A parametrisation over *found*, or one skipped case that says what is missing."""
     if found:
-        return pytest.mark.parametrize("recording", [pytest.param(r, id=r.name.rpartition("/")[2]) for r in found])
-    skipped = pytest.param(None, marks=pytest.mark.skip(reason=f"no recordings in {ROOT.name}: set CHATMOCK_CAPTURES"))
+        return pytest.mark.parametrize(
+            "recording", [pytest.param(r, id=r.name.rpartition("/")[2]) for r in found]
+        )
+    skipped = pytest.param(
+        None, marks=pytest.mark.skip(reason=f"no recordings in {ROOT.name}: set CHATMOCK_CAPTURES")
+    )
     return pytest.mark.parametrize("recording", [skipped])

@@ -13,7 +13,9 @@ def record(value: Any) -> bytes:
     return b"data: " + json.dumps(value).encode() + b"\n\n"
 
 
-def chunk(delta: dict[str, Any] | None = None, finish: str | None = None, index: int = 0, **more: Any) -> bytes:
+def chunk(
+    delta: dict[str, Any] | None = None, finish: str | None = None, index: int = 0, **more: Any
+) -> bytes:
     """One chunk with one choice."""
     choice = {"index": index, "delta": delta or {}, "logprobs": None, "finish_reason": finish}
     choice.update(more.pop("choice", {}))
@@ -28,7 +30,12 @@ def head(**more: Any) -> dict[str, Any]:
 
 def usage(prompt: int = 3, completion: int = 2, **more: Any) -> bytes:
     """The closing usage chunk."""
-    counts = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion, **more}
+    counts = {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        **more,
+    }
     return record(head(choices=[], usage=counts))
 
 

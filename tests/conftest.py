@@ -63,7 +63,9 @@ class Daemon:
 
     def sdk(self, **more: Any) -> openai.OpenAI:
         """An OpenAI client of it that does not try again by itself."""
-        return openai.OpenAI(base_url=f"{self.url}/v1", api_key="client-key", **{"max_retries": 0, "timeout": 30.0, **more})
+        return openai.OpenAI(
+            base_url=f"{self.url}/v1", api_key="client-key", **{"max_retries": 0, "timeout": 30.0, **more}
+        )
 
     async def ask(self, call: Callable[[openai.OpenAI], Any], **client: Any) -> Any:
         """Run *call* with an SDK client in a thread."""
@@ -114,7 +116,10 @@ async def upstream() -> AsyncIterator[OpenAIServer]:
 def compatible(start: Start, upstream: OpenAIServer) -> Daemon:
     """A daemon whose only upstream is the fake one, as a compatible server."""
     return start(
-        provider="compatible", compatible_base_url=upstream.url, compatible_api_key=Secret(KEY), max_concurrency=4
+        provider="compatible",
+        compatible_base_url=upstream.url,
+        compatible_api_key=Secret(KEY),
+        max_concurrency=4,
     )
 
 

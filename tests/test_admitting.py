@@ -40,7 +40,9 @@ class Answer:
         return error
 
 
-async def http(daemon: Daemon, method: str, path: str, body: Any = None, policy: Any = None, **headers: str) -> Answer:
+async def http(
+    daemon: Daemon, method: str, path: str, body: Any = None, policy: Any = None, **headers: str
+) -> Answer:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
     agent = Agent(reactor, contextFactory=policy or BrowserLikePolicyForHTTPS())
@@ -52,8 +54,12 @@ async def http(daemon: Daemon, method: str, path: str, body: Any = None, policy:
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-@pytest.mark.parametrize("shown", [None, "Bearer wrong", "Bearer ", "Basic s3cret", "s3cret", "Bearer s3cret-and-more", "Bearer ä"])
-async def test_the_token_is_wanted_everywhere(start: Start, method: str, path: str, shown: str | None) -> None:
+@pytest.mark.parametrize(
+    "shown", [None, "Bearer wrong", "Bearer ", "Basic s3cret", "s3cret", "Bearer s3cret-and-more", "Bearer ä"]
+)
+async def test_the_token_is_wanted_everywhere(
+    start: Start, method: str, path: str, shown: str | None
+) -> None:
     daemon = start(require_auth=True, access_token=Secret("s3cret"))
     headers = {} if shown is None else {"Authorization": shown}
     answer = await http(daemon, method, path, CHAT if method == "POST" else None, **headers)
@@ -98,7 +104,10 @@ async def test_an_allowed_origin_reads_answers_and_errors(start: Start, upstream
         assert answer.headers["vary"] == "Origin"
 
 
-@pytest.mark.parametrize(("origin", "allowed"), [("https://app.lan", True), ("https://app.lan:444", False), ("http://app.lan", False)])
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [("https://app.lan", True), ("https://app.lan:444", False), ("http://app.lan", False)],
+)
 async def test_preflight(start: Start, origin: str, allowed: bool) -> None:
     daemon = start(cors_origins=("https://app.lan",))
     answer = await http(
@@ -186,7 +195,10 @@ async def chunked(daemon: Daemon, body: bytes) -> Answer:
 
 async def test_limits_hold_on_both_routes(start: Start, upstream: OpenAIServer) -> None:
     daemon = start(
-        provider="compatible", compatible_base_url=upstream.url, compatible_api_key=Secret(KEY), max_message_chars=5
+        provider="compatible",
+        compatible_base_url=upstream.url,
+        compatible_api_key=Secret(KEY),
+        max_message_chars=5,
     )
     for path, body in (
         ("/v1/chat/completions", {"model": "m", "messages": [{"role": "user", "content": "123456"}]}),
@@ -200,10 +212,15 @@ async def test_limits_hold_on_both_routes(start: Start, upstream: OpenAIServer) 
 
 async def test_clamps_are_told_and_reach_the_upstream(start: Start, upstream: OpenAIServer) -> None:
     daemon = start(
-        provider="compatible", compatible_base_url=upstream.url, compatible_api_key=Secret(KEY), max_tokens=100
+        provider="compatible",
+        compatible_base_url=upstream.url,
+        compatible_api_key=Secret(KEY),
+        max_tokens=100,
     )
     upstream.reply_json(completion())
-    answer = await http(daemon, "POST", "/v1/chat/completions", {**CHAT, "max_completion_tokens": 5000, "max_tokens": 50})
+    answer = await http(
+        daemon, "POST", "/v1/chat/completions", {**CHAT, "max_completion_tokens": 5000, "max_tokens": 50}
+    )
     assert answer.status == 200
     assert answer.headers["x-chatmock-clamped"] == "max_tokens=100"
     sent = upstream.chats()[0].body

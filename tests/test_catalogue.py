@@ -15,7 +15,12 @@ def catalogue(provider: str, *names: str, known: bool = True, **more: object) ->
 
 CATALOGUES = {
     "grok": catalogue(
-        "grok", "grok-latest", "grok-4", "shared", aliases={"fast": "grok-4"}, retired={"grok-beta": "Map it."}
+        "grok",
+        "grok-latest",
+        "grok-4",
+        "shared",
+        aliases={"fast": "grok-4"},
+        retired={"grok-beta": "Map it."},
     ),
     "openrouter": catalogue("openrouter", "x-ai/grok-4", "shared", "a/b", allowed=["secret/model"]),
     "compatible": catalogue("compatible", known=False),

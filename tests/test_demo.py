@@ -45,16 +45,23 @@ async def test_a_tool_call_fits_its_schema_and_its_result_is_quoted(start: Start
 
 async def test_thinking_is_shown(start: Start) -> None:
     def listen(sdk: openai.OpenAI) -> list[Any]:
-        asked = sdk.chat.completions.create(model="demo-thinking", messages=said("demo: pace 0\nHi"), stream=True)
+        asked = sdk.chat.completions.create(
+            model="demo-thinking", messages=said("demo: pace 0\nHi"), stream=True
+        )
         return [getattr(c.choices[0].delta, "reasoning_content", None) for c in asked if c.choices]
 
     assert any(await start().ask(listen))
 
 
-@pytest.mark.parametrize(("status", "raised"), [(401, openai.AuthenticationError), (404, openai.NotFoundError), (429, openai.RateLimitError)])
+@pytest.mark.parametrize(
+    ("status", "raised"),
+    [(401, openai.AuthenticationError), (404, openai.NotFoundError), (429, openai.RateLimitError)],
+)
 async def test_told_to_fail(start: Start, status: int, raised: Any) -> None:
     with pytest.raises(raised):
-        await start().ask(lambda sdk: sdk.chat.completions.create(model="demo", messages=said(f"demo: fail {status}")))
+        await start().ask(
+            lambda sdk: sdk.chat.completions.create(model="demo", messages=said(f"demo: fail {status}"))
+        )
 
 
 async def test_told_to_stall_and_to_be_cut(start: Start) -> None:

@@ -99,12 +99,21 @@ def test_whatever_is_let_through_has_one_opening_and_one_end(events: list[Event]
 
 def test_fold() -> None:
     answer = Answer()
-    answer.fold([Opened("id", 7, "m"), ReasoningDelta("th"), TextDelta("a", 1), TextDelta("b", logprobs=[{"token": "b"}])])
+    answer.fold(
+        [
+            Opened("id", 7, "m"),
+            ReasoningDelta("th"),
+            TextDelta("a", 1),
+            TextDelta("b", logprobs=[{"token": "b"}]),
+        ]
+    )
     answer.fold([CALL, ToolCallDelta(0, arguments="}"), RefusalDelta("no"), Annotation({"type": "x"})])
     answer.fold([Usage(1, 2, 3, 4), Finished(("tool_calls", "length"))])
     first, second = answer.choices
     assert (first.text, first.reasoning, first.refusal) == (["b"], ["th"], ["no"])
-    assert [(call.id, call.name, "".join(call.arguments)) for call in first.calls] == [("call_1", "add", "{}")]
+    assert [(call.id, call.name, "".join(call.arguments)) for call in first.calls] == [
+        ("call_1", "add", "{}")
+    ]
     assert first.logprobs == [{"token": "b"}]
     assert (first.finish_reason, second.finish_reason, second.text) == ("tool_calls", "length", ["a"])
     assert answer.usage is not None

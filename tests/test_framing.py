@@ -51,7 +51,18 @@ def test_format(stream: bytes, records: list[Record]) -> None:
 
 
 lines = st.sampled_from(
-    [b"data: x", b"data:", b"data: {\"a\":1}", "data: ä😺".encode(), b": c", b"event: e", b"", b"", b"junk", b"data"]
+    [
+        b"data: x",
+        b"data:",
+        b'data: {"a":1}',
+        "data: ä😺".encode(),
+        b": c",
+        b"event: e",
+        b"",
+        b"",
+        b"junk",
+        b"data",
+    ]
 )
 ends = st.sampled_from([b"\n", b"\r\n", b"\r"])
 streams = st.lists(st.tuples(lines, ends).map(b"".join), max_size=30).map(b"".join)

@@ -58,7 +58,11 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
             if node.module == "chatmock":
-                found |= {f"chatmock.{alias.name}" for alias in node.names if (PACKAGE / f"{alias.name}.py").exists()}
+                found |= {
+                    f"chatmock.{alias.name}"
+                    for alias in node.names
+                    if (PACKAGE / f"{alias.name}.py").exists()
+                }
     return {name.removeprefix("chatmock.") for name in found if name.startswith("chatmock.")}
 
 
@@ -97,5 +101,7 @@ def test_pure_modules_do_not_load_twisted() -> None:
 def test_the_plugin_imports_nothing_that_chooses_a_reactor() -> None:
     code = "import sys, runpy; runpy.run_path(sys.argv[1]); print('twisted.internet.reactor' in sys.modules)"
     plugin = PACKAGE.parent / "twisted" / "plugins" / "chatmock_plugin.py"
-    ran = subprocess.run([sys.executable, "-c", code, str(plugin)], capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(plugin)], capture_output=True, text=True, check=True
+    )
     assert ran.stdout.strip() == "False"

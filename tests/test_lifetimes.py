@@ -189,7 +189,10 @@ async def paused_relay(daemon: Daemon) -> Any:
 
 async def test_a_client_that_stalls_is_dropped(start: Start, upstream: OpenAIServer) -> None:
     daemon = start(
-        provider="compatible", compatible_base_url=upstream.url, compatible_api_key=Secret(KEY), stall_timeout=0.3
+        provider="compatible",
+        compatible_base_url=upstream.url,
+        compatible_api_key=Secret(KEY),
+        stall_timeout=0.3,
     )
     upstream.reply([chunk({"content": "x" * 50_000})] * 1000)
     client = await post(daemon, stream=True)
@@ -204,7 +207,10 @@ async def test_a_client_that_stalls_is_dropped(start: Start, upstream: OpenAISer
 @pytest.mark.parametrize("stream", [True, False])
 async def test_no_first_byte(start: Start, upstream: OpenAIServer, stream: bool) -> None:
     daemon = start(
-        provider="compatible", compatible_base_url=upstream.url, compatible_api_key=Secret(KEY), first_byte_timeout=0.2
+        provider="compatible",
+        compatible_base_url=upstream.url,
+        compatible_api_key=Secret(KEY),
+        first_byte_timeout=0.2,
     )
     upstream.reply([], before=60)
     with pytest.raises(openai.InternalServerError, match="CHATMOCK_FIRST_BYTE_TIMEOUT") as caught:
@@ -217,7 +223,10 @@ async def test_no_first_byte(start: Start, upstream: OpenAIServer, stream: bool)
 async def test_silence(start: Start, upstream: OpenAIServer, begun: bool) -> None:
     """Keep-alives are no progress."""
     daemon = start(
-        provider="compatible", compatible_base_url=upstream.url, compatible_api_key=Secret(KEY), idle_timeout=0.3
+        provider="compatible",
+        compatible_base_url=upstream.url,
+        compatible_api_key=Secret(KEY),
+        idle_timeout=0.3,
     )
     opening = text_stream("Hi")[:2] if begun else []
     upstream.reply([*opening, *[b": still here\n\n"] * 1000], pause=0.02)
@@ -241,7 +250,9 @@ async def test_nobody_listens_upstream(start: Start) -> None:
 
 
 @pytest.mark.parametrize("in_band", [False, True])
-async def test_passing_faults_are_tried_again(compatible: Daemon, upstream: OpenAIServer, in_band: bool) -> None:
+async def test_passing_faults_are_tried_again(
+    compatible: Daemon, upstream: OpenAIServer, in_band: bool
+) -> None:
     busy = {"error": {"message": "busy", "code": 503}}
     failing = Reply([b"data: " + json.dumps(busy).encode() + b"\n\n"]) if in_band else Reply(
         [json.dumps(busy).encode()], status=503, content_type=b"application/json", headers={b"retry-after": b"0"}
@@ -320,7 +331,10 @@ async def test_a_full_queue(start: Start, upstream: OpenAIServer) -> None:
 
 async def test_a_wait_too_long(start: Start, upstream: OpenAIServer) -> None:
     daemon = start(
-        provider="compatible", compatible_base_url=upstream.url, compatible_api_key=Secret(KEY), queue_timeout=0.2
+        provider="compatible",
+        compatible_base_url=upstream.url,
+        compatible_api_key=Secret(KEY),
+        queue_timeout=0.2,
     )
     upstream.reply(FOREVER, pause=0.01)
     first = await post(daemon, stream=True)

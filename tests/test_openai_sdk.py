@@ -65,7 +65,9 @@ async def test_usage_only_when_asked(compatible: Daemon, upstream: OpenAIServer)
 
     def listen(sdk: openai.OpenAI) -> list[Any]:
         options: Any = {"include_usage": True}
-        return list(sdk.chat.completions.create(model="m", messages=HELLO, stream=True, stream_options=options))
+        return list(
+            sdk.chat.completions.create(model="m", messages=HELLO, stream=True, stream_options=options)
+        )
 
     chunks = await compatible.ask(listen)
     assert chunks[-1].choices == []
@@ -81,10 +83,16 @@ def tool_server(asked: Asked) -> Reply:
     opening = chunk({"role": "assistant", "content": None})
     calls = []
     for i in (0, 1):
-        first = {"index": i, "id": f"call_{i}", "type": "function", "function": {"name": "add", "arguments": ""}}
+        first = {
+            "index": i,
+            "id": f"call_{i}",
+            "type": "function",
+            "function": {"name": "add", "arguments": ""},
+        }
         calls.append(chunk({"tool_calls": [first]}))
         calls.extend(
-            chunk({"tool_calls": [{"index": i, "function": {"arguments": part}}]}) for part in ('{"a":', f"{i}}}")
+            chunk({"tool_calls": [{"index": i, "function": {"arguments": part}}]})
+            for part in ('{"a":', f"{i}}}")
         )
     return Reply([opening, *calls, chunk(finish="tool_calls"), usage(), DONE])
 
@@ -112,9 +120,16 @@ async def test_parallel_tool_round_trip(compatible: Daemon, upstream: OpenAIServ
 
 async def test_images_and_formats_pass_on(compatible: Daemon, upstream: OpenAIServer) -> None:
     upstream.reply_json(completion({"content": '{"a": 1}'}))
-    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo=", "detail": "low"}}
+    picture = {
+        "type": "image_url",
+        "image_url": {"url": "data:image/png;base64,iVBORw0KGgo=", "detail": "low"},
+    }
     messages: Any = [{"role": "user", "content": [{"type": "text", "text": "What?"}, picture]}]
-    schema = {"name": "s", "strict": True, "schema": {"type": "object", "properties": {"a": {"type": "integer"}}}}
+    schema = {
+        "name": "s",
+        "strict": True,
+        "schema": {"type": "object", "properties": {"a": {"type": "integer"}}},
+    }
     wanted: Any = {"type": "json_schema", "json_schema": schema}
     rest: dict[str, Any] = {
         "temperature": 0.5,
@@ -133,7 +148,10 @@ async def test_images_and_formats_pass_on(compatible: Daemon, upstream: OpenAISe
 
 
 async def test_several_choices_and_logprobs(compatible: Daemon, upstream: OpenAIServer) -> None:
-    logprobs = {"content": [{"token": "a", "logprob": -0.1, "bytes": [97], "top_logprobs": []}], "refusal": None}
+    logprobs = {
+        "content": [{"token": "a", "logprob": -0.1, "bytes": [97], "top_logprobs": []}],
+        "refusal": None,
+    }
     upstream.reply(
         [
             chunk({"role": "assistant", "content": ""}),
@@ -181,11 +199,19 @@ def upstream_error(status: int, **error: Any) -> tuple[int, Any]:
 )
 @pytest.mark.parametrize("stream", [False, True])
 async def test_error_classes(
-    compatible: Daemon, upstream: OpenAIServer, status: int, body: Any, raised: Any, code: str | None, stream: bool
+    compatible: Daemon,
+    upstream: OpenAIServer,
+    status: int,
+    body: Any,
+    raised: Any,
+    code: str | None,
+    stream: bool,
 ) -> None:
     upstream.reply_json(body, status=status)
     with pytest.raises(raised) as caught:
-        await compatible.ask(lambda sdk: sdk.chat.completions.create(model="m", messages=HELLO, stream=stream))
+        await compatible.ask(
+            lambda sdk: sdk.chat.completions.create(model="m", messages=HELLO, stream=stream)
+        )
     assert caught.value.code == code
     assert KEY not in str(caught.value)
     assert len(upstream.chats()) == 1, "what will fail again is not sent again"
@@ -205,7 +231,11 @@ async def test_rate_limit_with_its_retry_after(compatible: Daemon, upstream: Ope
     [
         [record({"error": {"message": "overloaded", "code": "server_error"}}), DONE],
         [record(head(error={"message": "x", "code": 502}, choices=[]))],
-        [chunk(finish="length"), record(head(error={"code": 400, "message": "Token limit"}, choices=[])), DONE],
+        [
+            chunk(finish="length"),
+            record(head(error={"code": 400, "message": "Token limit"}, choices=[])),
+            DONE,
+        ],
         [chunk({"content": ""}, finish="error")],
         [DONE],
         [],
@@ -256,12 +286,18 @@ async def test_an_error_in_a_success_becomes_a_status(
     else:
         upstream.reply_json(error)
     with pytest.raises(openai.NotFoundError, match="Rate limit"):
-        await compatible.ask(lambda sdk: sdk.chat.completions.create(model="m", messages=HELLO, stream=stream))
+        await compatible.ask(
+            lambda sdk: sdk.chat.completions.create(model="m", messages=HELLO, stream=stream)
+        )
 
 
 @pytest.mark.parametrize(
     ("body", "content_type"),
-    [(b"<html>captive portal</html>", b"text/html"), (b"", b"text/event-stream"), (b"{}", b"application/json")],
+    [
+        (b"<html>captive portal</html>", b"text/html"),
+        (b"", b"text/event-stream"),
+        (b"{}", b"application/json"),
+    ],
 )
 @pytest.mark.parametrize("stream", [False, True])
 async def test_no_answer_is_no_success(
@@ -269,7 +305,9 @@ async def test_no_answer_is_no_success(
 ) -> None:
     upstream.reply([body] if body else [], content_type=content_type)
     with pytest.raises(openai.InternalServerError) as caught:
-        await compatible.ask(lambda sdk: sdk.chat.completions.create(model="m", messages=HELLO, stream=stream))
+        await compatible.ask(
+            lambda sdk: sdk.chat.completions.create(model="m", messages=HELLO, stream=stream)
+        )
     assert caught.value.status_code == 502
 
 
@@ -281,7 +319,10 @@ async def test_no_answer_is_no_success(
         ({"model": "m", "messages": "hi"}, "messages"),
         ({"model": "m", "messages": [{"role": "wizard", "content": "x"}]}, "messages[0].role"),
         ({"model": "m", "messages": [{"role": "user"}]}, "messages[0].content"),
-        ({"model": "m", "messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0].text"),
+        (
+            {"model": "m", "messages": [{"role": "user", "content": [{"type": "text"}]}]},
+            "messages[0].content[0].text",
+        ),
         ({"model": "m", "messages": HELLO, "max_tokens": "many"}, "max_tokens"),
         ({"model": "m", "messages": HELLO, "max_tokens": 0}, "max_tokens"),
         ({"model": "m", "messages": HELLO, "n": 0}, "n"),
@@ -318,7 +359,9 @@ async def test_models(start: Start, upstream: OpenAIServer) -> None:
 
 async def test_completions(compatible: Daemon, upstream: OpenAIServer) -> None:
     upstream.reply(text_stream("Hel", "lo"))
-    answer = await compatible.ask(lambda sdk: sdk.completions.create(model="m", prompt="Say hello", max_tokens=9))
+    answer = await compatible.ask(
+        lambda sdk: sdk.completions.create(model="m", prompt="Say hello", max_tokens=9)
+    )
     assert (answer.object, answer.choices[0].text, answer.choices[0].finish_reason) == (
         "text_completion",
         "Hello",
@@ -362,13 +405,17 @@ async def test_completions_refuse_what_they_cannot(
     compatible: Daemon, upstream: OpenAIServer, fields: Any, param: str
 ) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
-        await compatible.ask(lambda sdk: sdk.post("/completions", cast_to=object, body={"model": "m", **fields}))
+        await compatible.ask(
+            lambda sdk: sdk.post("/completions", cast_to=object, body={"model": "m", **fields})
+        )
     assert caught.value.param == param
     assert upstream.chats() == []
 
 
 async def test_completion_logprobs(compatible: Daemon, upstream: OpenAIServer) -> None:
-    tokens = [{"token": "Hi", "logprob": -0.5, "bytes": None, "top_logprobs": [{"token": "Hi", "logprob": -0.5}]}]
+    tokens = [
+        {"token": "Hi", "logprob": -0.5, "bytes": None, "top_logprobs": [{"token": "Hi", "logprob": -0.5}]}
+    ]
     said = chunk({"content": "Hi"}, choice={"logprobs": {"content": tokens, "refusal": None}})
     upstream.reply([text_stream()[0], said, *text_stream()[1:]])
     answer = await compatible.ask(lambda sdk: sdk.completions.create(model="m", prompt="x", logprobs=1))

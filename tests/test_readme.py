@@ -23,7 +23,9 @@ def test_the_settings_table_is_the_generated_one() -> None:
     table, end, _ = rest.partition("<!-- /settings -->")
     assert start
     assert end
-    assert table.strip() == markdown_table().strip(), "write chatmock.settings.markdown_table() into the README"
+    assert table.strip() == markdown_table().strip(), (
+        "write chatmock.settings.markdown_table() into the README"
+    )
 
 
 def test_the_first_command_makes_a_venv_and_serves() -> None:

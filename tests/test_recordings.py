@@ -165,7 +165,9 @@ async def test_error(compatible: Daemon, upstream: OpenAIServer, recording: Reco
     upstream.reply_json(recording.response, status=recording.status)
     with pytest.raises(openai.APIStatusError) as caught:
         await compatible.ask(
-            lambda sdk: sdk.chat.completions.create(model="recorded", messages=[{"role": "user", "content": "x"}])
+            lambda sdk: sdk.chat.completions.create(
+                model="recorded", messages=[{"role": "user", "content": "x"}]
+            )
         )
     assert caught.value.status_code == recording.status
     assert isinstance(caught.value.body, dict)

@@ -69,7 +69,9 @@ class Guard:
         forwarded = request.requestHeaders.getRawHeaders(b"x-forwarded-proto", [])
         if len(forwarded) == 1 and forwarded[0].strip().lower() == b"https" and self._from_proxy(request):
             return
-        raise Refusal(Kind.FORBIDDEN, "This server answers over TLS only (REQUIRE_TLS): use https.", code="tls_required")
+        raise Refusal(
+            Kind.FORBIDDEN, "This server answers over TLS only (REQUIRE_TLS): use https.", code="tls_required"
+        )
 
     def _from_proxy(self, request: IRequest) -> bool:
         try:

@@ -40,12 +40,16 @@ class Limits:
         :raises Refusal: bad request that names the limit and its setting.
         """
         if len(chat.messages) > self.max_messages:
-            raise _over("messages", f"{len(chat.messages)} messages", self.max_messages, "CHATMOCK_MAX_MESSAGES")
+            raise _over(
+                "messages", f"{len(chat.messages)} messages", self.max_messages, "CHATMOCK_MAX_MESSAGES"
+            )
         total = 0
         for position, message in enumerate(chat.messages):
             total += self._check(message, f"messages[{position}]")
         if total > self.max_total_bytes:
-            raise _over("messages", f"{total} bytes of text", self.max_total_bytes, "CHATMOCK_MAX_TOTAL_BYTES")
+            raise _over(
+                "messages", f"{total} bytes of text", self.max_total_bytes, "CHATMOCK_MAX_TOTAL_BYTES"
+            )
         if chat.max_tokens is not None and chat.max_tokens > self.max_tokens:
             return attrs.evolve(chat, max_tokens=self.max_tokens), {CLAMPED: f"max_tokens={self.max_tokens}"}
         return chat, {}

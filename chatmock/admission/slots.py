@@ -68,7 +68,9 @@ class Slots:
         """
         queued = self._semaphore.tokens == 0
         if queued and self.waiting >= self._waiting_limit:
-            raise self._refuse(f"{self.held} answers are running and {self.waiting} requests wait, which is the most")
+            raise self._refuse(
+                f"{self.held} answers are running and {self.waiting} requests wait, which is the most"
+            )
         acquired = self._semaphore.acquire()
         if not queued:
             await acquired

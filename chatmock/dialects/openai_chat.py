@@ -104,7 +104,9 @@ class ChatEncoder:
         )
         if self._chat.include_usage:
             self._head["usage"] = None
-        record = self._record([{"index": 0, "delta": {"content": "\0"}, "logprobs": None, "finish_reason": None}])
+        record = self._record(
+            [{"index": 0, "delta": {"content": "\0"}, "logprobs": None, "finish_reason": None}]
+        )
         before, _, self._text_tail = record.partition(jsontext.dumps("\0"))
         index = b'"index":0,'
         self._text_head = {

@@ -30,7 +30,21 @@ from chatmock.events import Event, Failed, Finished, Opened, RefusalDelta, TextD
 from chatmock.framing import sse_record
 from chatmock.jsontext import Struct
 
-_HOMED_FIELDS = frozenset(["prompt", "model", "stream", "stream_options", "max_tokens", "n", "stop", "logprobs", "echo", "suffix", "best_of"])
+_HOMED_FIELDS = frozenset(
+    [
+        "prompt",
+        "model",
+        "stream",
+        "stream_options",
+        "max_tokens",
+        "n",
+        "stop",
+        "logprobs",
+        "echo",
+        "suffix",
+        "best_of",
+    ]
+)
 
 
 class CompletionBody(Struct):
@@ -96,7 +110,9 @@ class OpenAICompletions:
 
 def _refuse_the_impossible(asked: CompletionBody) -> None:
     if asked.suffix:
-        raise bad_request("'suffix' is not possible: the models behind chatmock are chat models.", param="suffix")
+        raise bad_request(
+            "'suffix' is not possible: the models behind chatmock are chat models.", param="suffix"
+        )
     if asked.best_of is not None and asked.best_of != (asked.n or 1):
         raise bad_request("'best_of' other than 'n' is not possible: ask for 'n' answers.", param="best_of")
 
@@ -200,7 +216,8 @@ def _logprobs(tokens: Sequence[Mapping[str, Any]] | None, offset: int) -> dict[s
         "tokens": [token.get("token") for token in tokens],
         "token_logprobs": [token.get("logprob") for token in tokens],
         "top_logprobs": [
-            {top.get("token"): top.get("logprob") for top in token.get("top_logprobs") or ()} for token in tokens
+            {top.get("token"): top.get("logprob") for top in token.get("top_logprobs") or ()}
+            for token in tokens
         ],
         "text_offset": offsets,
     }

@@ -104,7 +104,25 @@ class ChatBody(Struct):
 
 
 HOMED_FIELDS = frozenset(
-    ["messages", "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "stop", "tools", "functions", "tool_choice", "function_call", "parallel_tool_calls", "reasoning_effort", "response_format", "logprobs", "top_logprobs"]
+    [
+        "messages",
+        "model",
+        "stream",
+        "stream_options",
+        "max_tokens",
+        "max_completion_tokens",
+        "n",
+        "stop",
+        "tools",
+        "functions",
+        "tool_choice",
+        "function_call",
+        "parallel_tool_calls",
+        "reasoning_effort",
+        "response_format",
+        "logprobs",
+        "top_logprobs",
+    ]
 )
 """Fields with a home in :class:`ChatRequest`; every other one goes into its ``extras``."""
 
@@ -280,12 +298,16 @@ def _tool_choice(asked: ChatBody) -> ToolChoice:
         return ToolChoice("auto")
     if isinstance(choice, str):
         if choice not in ("none", "auto", "required"):
-            raise bad_request(f"'tool_choice' is none, auto, required or an object, not {choice!r}.", "tool_choice")
+            raise bad_request(
+                f"'tool_choice' is none, auto, required or an object, not {choice!r}.", "tool_choice"
+            )
         return ToolChoice(choice)  # type: ignore[arg-type]  # just checked
     kind = choice.get("type", "function")
     if kind == "allowed_tools":
         allowed = choice.get("allowed_tools")
-        return ToolChoice("required" if isinstance(allowed, dict) and allowed.get("mode") == "required" else "auto")
+        return ToolChoice(
+            "required" if isinstance(allowed, dict) and allowed.get("mode") == "required" else "auto"
+        )
     named = choice.get(kind) if asked.tool_choice is not None else choice
     if not isinstance(named, dict) or not isinstance(named.get("name"), str):
         raise bad_request("'tool_choice' does not name a tool.", param="tool_choice")

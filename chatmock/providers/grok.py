@@ -42,7 +42,9 @@ def amend(chat: ChatRequest, refusal: Refusal) -> Amendment | None:
     if refusal.kind is not Kind.BAD_REQUEST or "not support" not in refusal.message:
         return None
     fields = sorted({field for word, field in _ADVISORY_FIELDS.items() if word in refusal.message})
-    return Amendment(without_fields(chat, fields), {"X-Chatmock-Ignored": ", ".join(fields)}) if fields else None
+    return (
+        Amendment(without_fields(chat, fields), {"X-Chatmock-Ignored": ", ".join(fields)}) if fields else None
+    )
 
 
 DIFFERENCES = Differences(

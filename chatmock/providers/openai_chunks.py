@@ -151,7 +151,9 @@ def whole_usage(usage: Mapping[str, Any]) -> Mapping[str, Any]:
 
     xAI leaves them out (upstreams.md §0.2), which shows in its own sum: total = prompt + completion + reasoning.
     """
-    prompt, completion, total = (usage.get(key) for key in ("prompt_tokens", "completion_tokens", "total_tokens"))
+    prompt, completion, total = (
+        usage.get(key) for key in ("prompt_tokens", "completion_tokens", "total_tokens")
+    )
     reasoning = _detail(usage, "completion_tokens_details", "reasoning_tokens")
     if not (isinstance(prompt, int) and isinstance(completion, int) and isinstance(total, int) and reasoning):
         return usage

@@ -87,7 +87,9 @@ class OpenAICompatible:
 
     def catalogue_request(self, credential: Credential) -> UpstreamRequest:
         """The HTTP request for the list of models."""
-        return UpstreamRequest("GET", f"{self.base_url}/models", self._headers(credential, "application/json"))
+        return UpstreamRequest(
+            "GET", f"{self.base_url}/models", self._headers(credential, "application/json")
+        )
 
     def read_catalogue(self, body: bytes) -> Sequence[Model]:
         """The models of a ``/models`` answer; entries without an id are passed over."""

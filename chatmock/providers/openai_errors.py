@@ -122,7 +122,9 @@ def to_refusal(title: str, key_setting: str, facts: ErrorFacts, retry_after: flo
 def _kind(facts: ErrorFacts) -> Kind:
     if facts.code in _EXHAUSTED:
         return Kind.USAGE_EXHAUSTED
-    return _BY_STATUS.get(facts.status, Kind.BAD_REQUEST if 400 <= facts.status < 500 else Kind.UPSTREAM_FAILED)
+    return _BY_STATUS.get(
+        facts.status, Kind.BAD_REQUEST if 400 <= facts.status < 500 else Kind.UPSTREAM_FAILED
+    )
 
 
 def is_context_overflow(message: str) -> bool:

@@ -244,7 +244,11 @@ class ChatPassage:
             choice["finish_reason"] = reason
             reasons.append(reason)
             message = choice.get("message")
-            if isinstance(message, dict) and message.get("reasoning") and not message.get("reasoning_content"):
+            if (
+                isinstance(message, dict)
+                and message.get("reasoning")
+                and not message.get("reasoning_content")
+            ):
                 message["reasoning_content"] = message["reasoning"]
         if isinstance(answer.get("usage"), dict):
             answer["usage"] = whole_usage(answer["usage"])

@@ -16,10 +16,21 @@ def passing(retry_after: float | None = None) -> Refusal:
 
 def test_waits_double_up_to_a_cap() -> None:
     backoff = Backoff(lambda: 0.5, tries=9)
-    assert [backoff.wait(sent, passing()) for sent in range(1, 9)] == [0.25, 0.5, 1.0, 2.0, 4.0, 4.0, 4.0, 4.0]
+    assert [backoff.wait(sent, passing()) for sent in range(1, 9)] == [
+        0.25,
+        0.5,
+        1.0,
+        2.0,
+        4.0,
+        4.0,
+        4.0,
+        4.0,
+    ]
 
 
-@pytest.mark.parametrize(("asked", "wait"), [(0.0, 0.0), (3.0, 3.0), (10.0, 10.0), (10.1, None), (600.0, None)])
+@pytest.mark.parametrize(
+    ("asked", "wait"), [(0.0, 0.0), (3.0, 3.0), (10.0, 10.0), (10.1, None), (600.0, None)]
+)
 def test_what_the_upstream_asks_for_is_honoured_up_to_a_cap(asked: float, wait: float | None) -> None:
     assert Backoff(lambda: 0.5).wait(1, passing(asked)) == wait
 

@@ -38,8 +38,16 @@ def said(text: str) -> Message:
             chat(Message("tool", (ToolResult("1", (Text("x" * 16385),)),))),
             "CHATMOCK_MAX_MESSAGE_CHARS",
         ),
-        (chat(*[said("x" * 16384)] * 16), chat(*[said("x" * 16384)] * 16, said("x")), "CHATMOCK_MAX_TOTAL_BYTES"),
-        (chat(*[said("ä" * 8192)] * 16), chat(*[said("ä" * 8192)] * 16, said("x")), "CHATMOCK_MAX_TOTAL_BYTES"),
+        (
+            chat(*[said("x" * 16384)] * 16),
+            chat(*[said("x" * 16384)] * 16, said("x")),
+            "CHATMOCK_MAX_TOTAL_BYTES",
+        ),
+        (
+            chat(*[said("ä" * 8192)] * 16),
+            chat(*[said("ä" * 8192)] * 16, said("x")),
+            "CHATMOCK_MAX_TOTAL_BYTES",
+        ),
     ],
 )
 def test_edges(allowed: ChatRequest, over: ChatRequest, setting: str) -> None:
@@ -61,7 +69,9 @@ def test_inline_pictures_and_files_have_a_limit_of_their_own() -> None:
     assert small.apply(chat(link)) == (chat(link), {})
 
 
-@pytest.mark.parametrize(("asked", "given"), [(None, None), (2048, 2048), (2049, 2048), (10**9, 2048), (1, 1)])
+@pytest.mark.parametrize(
+    ("asked", "given"), [(None, None), (2048, 2048), (2049, 2048), (10**9, 2048), (1, 1)]
+)
 def test_max_tokens_are_clamped(asked: int | None, given: int | None) -> None:
     clamped, notes = LIMITS.apply(chat(said("x"), max_tokens=asked))
     assert clamped.max_tokens == given

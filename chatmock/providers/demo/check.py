@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chatmock.providers.demo_effort import Effort, ImpossibleError
-from chatmock.providers.demo_pattern import Pattern
-from chatmock.providers.demo_schema_shape import Keywords, Schema, breadth, exact, keywords, look_up, same
+from chatmock.providers.demo.effort import Effort, ImpossibleError
+from chatmock.providers.demo.pattern import Pattern
+from chatmock.providers.demo.schema_shape import Keywords, Schema, breadth, exact, keywords, look_up, same
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "object": (dict,),

@@ -10,7 +10,7 @@ import attrs
 from chatmock import jsontext
 from chatmock.errors import Kind, Refusal, bad_request
 from chatmock.jsontext import JSONError, Struct
-from chatmock.providers.demo_directives import MOST_WORDS, Directives, read_directives
+from chatmock.providers.demo.directives import MOST_WORDS, Directives, read_directives
 
 MODELS = ("demo", "demo-thinking")
 MOST_CHOICES = 128

@@ -15,8 +15,8 @@ import attrs
 from chatmock.catalogue import Model
 from chatmock.conversation import ChatRequest, Identity
 from chatmock.errors import Refusal, bad_request
-from chatmock.providers.demo_asked import MODELS
-from chatmock.providers.demo_script import BASE_URL, Script, script
+from chatmock.providers.demo.asked import MODELS
+from chatmock.providers.demo.script import BASE_URL, Script, script
 from chatmock.providers.interface import Amendment, Credential, Headers, UpstreamRequest, passes
 from chatmock.providers.openai_compatible import WIRE, OpenAICompatible
 from chatmock.providers.openai_decoder import ChatDecoder

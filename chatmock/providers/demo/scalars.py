@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
-from chatmock.providers.demo_effort import Effort, ImpossibleError
-from chatmock.providers.demo_pattern import Pattern
-from chatmock.providers.demo_schema_shape import Keywords, exact
+from chatmock.providers.demo.effort import Effort, ImpossibleError
+from chatmock.providers.demo.pattern import Pattern
+from chatmock.providers.demo.schema_shape import Keywords, exact
 
 _VARIANTS = 1000
 _SAFE_INTEGER = 2**53

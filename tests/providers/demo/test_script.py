@@ -26,7 +26,7 @@ from chatmock.events import (
     Usage,
 )
 from chatmock.providers.demo import Demo, Script, script
-from chatmock.providers.demo_text import tokens
+from chatmock.providers.demo.text import tokens
 from chatmock.providers.interface import Credential, UpstreamRequest
 
 DEMO = Demo()

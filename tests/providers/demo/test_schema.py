@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from chatmock import jsontext
 from chatmock.errors import Kind, Refusal
-from chatmock.providers.demo_effort import Effort
-from chatmock.providers.demo_schema import example
+from chatmock.providers.demo.effort import Effort
+from chatmock.providers.demo.schema import example
 
 _formats_checked = jsonschema.FormatChecker(["date", "email", "ipv4", "ipv6", "uuid"])
 for _name, _form in {  # these are checked by jsonschema with further packages only

@@ -8,10 +8,10 @@ from typing import Any, Literal
 import attrs
 
 from chatmock.errors import bad_request
-from chatmock.providers.demo_asked import Asked, ToolBody
-from chatmock.providers.demo_effort import Effort
-from chatmock.providers.demo_schema import example
-from chatmock.providers.demo_text import json_text
+from chatmock.providers.demo.asked import Asked, ToolBody
+from chatmock.providers.demo.effort import Effort
+from chatmock.providers.demo.schema import example
+from chatmock.providers.demo.text import json_text
 
 _ARGUMENT = {"function": "arguments", "custom": "input"}
 _OUR_ID = re.compile(r"call_demo_(\d{1,9})")

@@ -12,11 +12,11 @@ from typing import Any
 import attrs
 
 from chatmock.errors import bad_request
-from chatmock.providers.demo_check import KINDS, Checker
-from chatmock.providers.demo_effort import Effort, ExhaustedError, ImpossibleError
-from chatmock.providers.demo_scalars import numbers, strings
-from chatmock.providers.demo_schema_merge import merged, plain
-from chatmock.providers.demo_schema_shape import Keywords, Schema, breadth, keywords, look_up, same
+from chatmock.providers.demo.check import KINDS, Checker
+from chatmock.providers.demo.effort import Effort, ExhaustedError, ImpossibleError
+from chatmock.providers.demo.scalars import numbers, strings
+from chatmock.providers.demo.schema_merge import merged, plain
+from chatmock.providers.demo.schema_shape import Keywords, Schema, breadth, keywords, look_up, same
 
 
 def example(schema: Schema, param: str, effort: Effort) -> Any:

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import attrs
 
-from chatmock.providers.demo_effort import ImpossibleError
+from chatmock.providers.demo.effort import ImpossibleError
 
 _MOST_CHARS = 300
 _MOST_GROUPS_DEEP = 20

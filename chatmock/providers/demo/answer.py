@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 import attrs
 
-from chatmock.providers.demo_asked import Asked
-from chatmock.providers.demo_effort import Effort
-from chatmock.providers.demo_schema import example
-from chatmock.providers.demo_text import count_prompt, json_text, reply, thought, tokens, words
-from chatmock.providers.demo_tools import Call, calls
+from chatmock.providers.demo.asked import Asked
+from chatmock.providers.demo.effort import Effort
+from chatmock.providers.demo.schema import example
+from chatmock.providers.demo.text import count_prompt, json_text, reply, thought, tokens, words
+from chatmock.providers.demo.tools import Call, calls
 
 _REFUSAL = "I am the demo, and I decline because a line 'demo: refuse' told me to."
 _SCHEMA_PARAM = "response_format.json_schema.schema"

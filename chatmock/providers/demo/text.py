@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from chatmock import jsontext
-from chatmock.providers.demo_asked import Asked, MessageBody
+from chatmock.providers.demo.asked import Asked, MessageBody
 
 _MOST_QUOTED = 40
 """Words of a text that are repeated."""

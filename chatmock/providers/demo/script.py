@@ -10,8 +10,8 @@ import attrs
 from chatmock import jsontext
 from chatmock.errors import Refusal
 from chatmock.framing import sse_record
-from chatmock.providers.demo_answer import Answer, Choice, answer
-from chatmock.providers.demo_asked import MODELS, Asked, read_asked
+from chatmock.providers.demo.answer import Answer, Choice, answer
+from chatmock.providers.demo.asked import MODELS, Asked, read_asked
 from chatmock.providers.interface import UpstreamRequest
 
 BASE_URL = "demo:"

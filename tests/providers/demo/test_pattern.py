@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatmock.providers.demo_effort import Effort, ExhaustedError, ImpossibleError
-from chatmock.providers.demo_pattern import Pattern
+from chatmock.providers.demo.effort import Effort, ExhaustedError, ImpossibleError
+from chatmock.providers.demo.pattern import Pattern
 
 _atoms = st.sampled_from(
     [

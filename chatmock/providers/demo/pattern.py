@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chatmock.providers.demo_effort import Effort
-from chatmock.providers.demo_pattern_nodes import Chars, Edge, Either, Node, Repeat, Row, read
+from chatmock.providers.demo.effort import Effort
+from chatmock.providers.demo.pattern_nodes import Chars, Edge, Either, Node, Repeat, Row, read
 
 _MOST_TEXT_CHARS = 300
 

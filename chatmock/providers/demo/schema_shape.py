@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from chatmock import jsontext
 from chatmock.jsontext import JSONError, Struct
-from chatmock.providers.demo_effort import ImpossibleError
+from chatmock.providers.demo.effort import ImpossibleError
 
 Schema = Mapping[str, Any] | bool
 _Inner = dict[str, Any] | bool

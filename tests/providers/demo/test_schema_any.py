@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatmock.errors import Kind, Refusal
-from chatmock.providers.demo_effort import Effort
-from chatmock.providers.demo_schema import example
+from chatmock.providers.demo.effort import Effort
+from chatmock.providers.demo.schema import example
 
 _names = st.sampled_from(["a", "b", "größe"])
 _kinds = st.sampled_from(["object", "array", "string", "integer", "number", "boolean", "null"])
