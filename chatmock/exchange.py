@@ -32,7 +32,6 @@ from chatmock.discovery import Discovery
 from chatmock.errors import Kind, Refusal, bad_request
 from chatmock.events import Failed
 from chatmock.providers.interface import UpstreamRequest
-from chatmock.read_boundary import ReadBoundary
 from chatmock.relay import BodyRelay
 from chatmock.transcoding import transcoder
 from chatmock.upstream import ERROR_BODY_LIMIT, read_start, response_headers
@@ -57,7 +56,6 @@ class Desk:
     """What every exchange needs; made once by :mod:`chatmock.service`."""
 
     clock: IReactorTime
-    boundary: ReadBoundary
     guard: Guard
     limits: Limits
     slots: Slots
@@ -172,7 +170,6 @@ class Exchange:
             desk.timeouts.idle,
             desk.timeouts.stall,
             self._drop_client,
-            desk.boundary,
         )
         self._producer = relay
         response.deliverBody(relay)

@@ -17,7 +17,6 @@ from zope.interface import implementer
 
 from chatmock.errors import Kind, Refusal
 from chatmock.events import Failed, Finished
-from chatmock.read_boundary import ReadBoundary
 from chatmock.transcoding import Transcoder
 
 _LINGER = 1.0
@@ -43,7 +42,6 @@ class BodyRelay(Protocol):
         idle_timeout: float,
         stall_timeout: float,
         stalled: Callable[[], object],
-        boundary: ReadBoundary,
     ) -> None:
         self._transcoder = transcoder
         self._write = write
@@ -51,8 +49,6 @@ class BodyRelay(Protocol):
         self._idle_timeout = idle_timeout
         self._stall_timeout = stall_timeout
         self._stalled = stalled
-        self._boundary = boundary
-        self._pieces: list[bytes] = []
         self._records = 0
         self._timer: IDelayedCall | None = None
         self._paused = False
@@ -72,22 +68,9 @@ class BodyRelay(Protocol):
             self._timer = self._clock.callLater(self._idle_timeout, self._upstream_silent)
 
     def dataReceived(self, data: bytes) -> None:
-        """More of the body; what one read of the socket brings is handled together."""
+        """More of the body: all that one read of the socket has brought, so there is one write for it."""
         if self._ended:
             return
-        if not self._boundary.reading:
-            self._handle(data)
-            return
-        self._pieces.append(data)
-        if len(self._pieces) == 1:
-            self._boundary.at_end(self._handle_pieces)
-
-    def _handle_pieces(self) -> None:
-        pieces, self._pieces = self._pieces, []
-        if pieces and not self._ended:
-            self._handle(b"".join(pieces))
-
-    def _handle(self, data: bytes) -> None:
         transcoder = self._transcoder
         try:
             out = transcoder.feed(data)
@@ -109,7 +92,6 @@ class BodyRelay(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The body has ended, one way or another: only the transcoder knows whether it was complete."""
-        self._handle_pieces()
         self._stop_timer()
         if self._ended:
             return
@@ -145,8 +127,7 @@ class BodyRelay(Protocol):
     def _end(self, outcome: Finished | Failed) -> None:
         self._ended = True
         self._stop_timer()
-        done, self._done = self._done, Deferred()
-        done.callback(outcome)
+        self._done.callback(outcome)
 
     def _upstream_silent(self) -> None:
         self._timer = None

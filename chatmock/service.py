@@ -28,7 +28,6 @@ from chatmock.exchange import Desk, Timeouts
 from chatmock.listening import BoundedSite
 from chatmock.playback import DemoUpstream
 from chatmock.providers import PROVIDERS
-from chatmock.read_boundary import ReadBoundary
 from chatmock.routes import Routes
 from chatmock.settings import Settings, unused
 from chatmock.upstream import Upstream, UpstreamClient
@@ -99,13 +98,11 @@ class ChatmockService(Service):
         self._settings = settings
         self._reactor = reactor
         self._announce = announce
-        self._boundary = ReadBoundary()
         self._client = UpstreamClient(
             reactor,
             settings.connect_timeout,
             settings.first_byte_timeout,
             settings.max_concurrency,
-            self._boundary,
             policy,
         )
         self._accounts = usable_accounts(settings, self._client, DemoUpstream(reactor))
@@ -145,15 +142,15 @@ class ChatmockService(Service):
         super().stopService()
         self._discovery.stop()
         ports, self._ports = self._ports, []
+        self._client.close()
         closing = [maybeDeferred(port.stopListening) for port in ports]
-        return gatherResults([*closing, self._client.close()])
+        return gatherResults(closing)
 
     def _site(self) -> BoundedSite:
         settings, clock = self._settings, self._reactor
         limits = Limits.of(settings)
         desk = Desk(
             clock=clock,
-            boundary=self._boundary,
             guard=Guard.of(settings, clock),
             limits=limits,
             slots=self.slots,

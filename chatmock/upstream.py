@@ -10,7 +10,6 @@ from hyperlink import EncodedURL
 from OpenSSL import SSL
 from service_identity import VerificationError
 from treq.client import HTTPClient
-from treq.cookies import IndexableCookieJar
 from twisted.internet import defer, error
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -23,8 +22,7 @@ from twisted.web.iweb import IPolicyForHTTPS, IResponse
 
 from chatmock.errors import Kind, Refusal
 from chatmock.providers.interface import Provider, UpstreamRequest
-from chatmock.read_boundary import ReadBoundary
-from chatmock.upstream_agent import BytesProducer, EncodedAnswer, UpstreamAgent
+from chatmock.upstream_agent import ConnectionPool, EncodedAnswer, NoCookies, UpstreamAgent, WholeBody
 
 ERROR_BODY_LIMIT = 64 * 1024
 _NO_COOKIES = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
@@ -55,18 +53,15 @@ class UpstreamClient:
         connect_timeout: float,
         first_byte_timeout: float,
         idle_connections: int,
-        boundary: ReadBoundary,
         policy: IPolicyForHTTPS | None = None,
     ) -> None:
         self._clock = reactor
         self._first_byte_timeout = first_byte_timeout
-        self._agent = UpstreamAgent(
-            reactor, policy or BrowserLikePolicyForHTTPS(), connect_timeout, idle_connections, boundary
+        self._pool = ConnectionPool(
+            reactor, policy or BrowserLikePolicyForHTTPS(), connect_timeout, max(idle_connections, 2)
         )
         self._http = HTTPClient(
-            self._agent,
-            cookiejar=IndexableCookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            data_to_body_producer=BytesProducer,
+            UpstreamAgent(self._pool), cookiejar=NoCookies(), data_to_body_producer=WholeBody
         )
 
     def send(self, provider: Provider, request: UpstreamRequest) -> Deferred[IResponse]:
@@ -86,9 +81,9 @@ class UpstreamClient:
         answer.addErrback(_explain, provider.title, timeout)
         return answer.addCallback(lambda response: response.original)
 
-    def close(self) -> Deferred[None]:
-        """Close idle connections; fires when done, within a second."""
-        return self._agent.close(self._clock)
+    def close(self) -> None:
+        """Close every connection."""
+        self._pool.close()
 
 
 class _ReadyURL(EncodedURL):
@@ -122,7 +117,7 @@ def _explain(failure: Failure, title: str, timeout: float) -> NoReturn:
     def by(*kinds: type[BaseException]) -> bool:
         return any(cause.check(*kinds) for cause in causes)
 
-    if by(CancelledError):
+    if by(CancelledError, error.ConnectingCancelledError):
         raise CancelledError
     if by(defer.TimeoutError):
         raise Refusal(
