@@ -46,6 +46,8 @@ class SSEParser:
 
         :raises RecordTooLarge: when a record outgrows the limit.
         """
+        if self._whole_records(data):
+            return self._records(data[:-2])
         if self._at_start:
             data = self._without_bom(data)
         if self._skip_lf or b"\r" in data:
@@ -64,6 +66,15 @@ class SSEParser:
             raise RecordTooLarge(f"a record of the event stream is longer than {self._limit} bytes")
         self._scanned = max(len(buffer) - 1, 0)
         return self._records(complete)
+
+    def _whole_records(self, data: bytes) -> bool:
+        """Whether *data* is just whole records: what a stream at the pace of tokens brings nearly always."""
+        return (
+            data.endswith(b"\n\n")
+            and not self._buffer
+            and b"\r" not in data
+            and not (self._at_start or self._skip_lf)
+        )
 
     def close(self) -> list[Record]:
         """End of input: the record that lacks only its blank line, if there is one.

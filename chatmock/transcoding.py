@@ -2,7 +2,7 @@
 
 ===============  =======================  ==========================
                  client wants a stream    client wants a whole answer
-same dialect     :class:`Carried`         :class:`CarriedWhole`
+same dialect     the provider's passage   :class:`CarriedWhole`
 another dialect  :class:`Translated`      :class:`Folded`
 ===============  =======================  ==========================
 """
@@ -47,37 +47,13 @@ def transcoder(provider: Provider, dialect: Dialect, chat: ChatRequest, identity
     """The way from *provider* to a client of *dialect*."""
     if passes(chat, provider.wire):
         if chat.stream:
-            return Carried(provider.passage(chat, identity))
+            return provider.passage(chat, identity)
         if not chat.force_stream:
             return CarriedWhole(provider.passage(chat, identity), provider.title)
     decoder = provider.decoder(chat)
     if chat.stream:
         return Translated(decoder, dialect.encoder(chat, identity))
     return Folded(decoder, dialect, chat, identity)
-
-
-class Carried:
-    """Same dialect, streamed."""
-
-    def __init__(self, passage: Passage) -> None:
-        self._passage = passage
-        self.feed = passage.feed
-        self.close = passage.close
-
-    @property
-    def outcome(self) -> Finished | Failed | None:
-        """How the answer ended."""
-        return self._passage.outcome
-
-    @property
-    def usage(self) -> Usage | None:
-        """The token counts."""
-        return self._passage.usage
-
-    @property
-    def records(self) -> int:
-        """How many records have come."""
-        return self._passage.records
 
 
 class CarriedWhole:

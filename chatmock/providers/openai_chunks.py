@@ -8,18 +8,18 @@ from typing import Any
 from chatmock import jsontext
 from chatmock.errors import Kind, Refusal, truncated
 from chatmock.events import Usage
-from chatmock.framing import RecordTooLarge, SSEParser
+from chatmock.framing import Record, RecordTooLarge, SSEParser
 from chatmock.jsontext import JSONError, Raw, Struct
 
 
-class FunctionPiece(Struct):
+class FunctionPiece(Struct, gc=False):
     """A piece of a called function; upstreams send "" and null for "nothing new"."""
 
     name: str | None = None
     arguments: str | None = None
 
 
-class CallPiece(Struct):
+class CallPiece(Struct, gc=False):
     """A piece of a tool call."""
 
     index: int | None = None
@@ -29,7 +29,7 @@ class CallPiece(Struct):
     custom: dict[str, Any] | None = None
 
 
-class Delta(Struct):
+class Delta(Struct, gc=False):
     """What a record adds to a choice."""
 
     role: str | None = None
@@ -41,7 +41,7 @@ class Delta(Struct):
     annotations: list[dict[str, Any]] | None = None
 
 
-class ChoicePiece(Struct):
+class ChoicePiece(Struct, gc=False):
     """One choice in a record."""
 
     index: int = 0
@@ -51,7 +51,7 @@ class ChoicePiece(Struct):
     logprobs: Raw = Raw(b"null")
 
 
-class Chunk(Struct):
+class Chunk(Struct, gc=False):
     """One record of the stream."""
 
     id: str | None = None
@@ -99,51 +99,54 @@ class ChunkReader:
         except RecordTooLarge as error:
             self.failure = Refusal(Kind.UPSTREAM_FAILED, f"{self._title} sent too much at once: {error}.")
             return []
-        return self._read_all([record.data for record in records])
+        return self._read_all(records)
 
     def close(self) -> list[tuple[bytes, Chunk]]:
         """End of input. A last record that is cut short counts as truncation."""
         if self.done or self.failure is not None:
             return []
-        chunks = self._read_all([record.data for record in self._parser.close()])
+        chunks = self._read_all(self._parser.close())
         if self.failure is not None:
             self.failure = truncated(self._title)
         return chunks
 
-    def _read_all(self, records: list[bytes]) -> list[tuple[bytes, Chunk]]:
+    def _read_all(self, records: list[Record]) -> list[tuple[bytes, Chunk]]:
         chunks = []
-        for received in records:
+        for data, _ in records:
             self.records += 1
-            if received.startswith(b"[DONE]"):
-                self.done = True
+            if not data.isascii():
+                data = data.decode("utf-8", "replace").encode()  # noqa: PLW2901
+            try:
+                chunk = _read_chunk(data)
+            except JSONError as error:
+                self._end(data, error)
                 break
-            data = received if received.isascii() else received.decode("utf-8", "replace").encode()
-            chunk = self._read(data)
-            if chunk is None:
+            if chunk.error or (b'"error"' in data and _ended_in_error(chunk)):
+                self.failure = self._read_error(_error_of(data, chunk))
                 break
             chunks.append((data, chunk))
         return chunks
 
-    def _read(self, data: bytes) -> Chunk | None:
-        try:
-            chunk = _read_chunk(data)
-            if chunk.error:
-                self.failure = self._read_error(jsontext.loads_object(data))
-                return None
-        except JSONError as error:
-            self.failure = Refusal(
-                Kind.UPSTREAM_FAILED,
-                f"{self._title} sent a record that cannot be read ({error}). Ask again.",
-                code="upstream_malformed",
-            )
-            return None
-        for choice in chunk.choices or ():
-            if choice.finish_reason == "error":
-                self.failure = self._read_error(
-                    {"error": {"message": "The upstream's answer ended with an error it does not explain."}}
-                )
-                return None
-        return chunk
+    def _end(self, data: bytes, error: JSONError) -> None:
+        """A record that is no chunk: the end of the stream, or of our patience."""
+        if data.startswith(b"[DONE]"):
+            self.done = True
+            return
+        self.failure = Refusal(
+            Kind.UPSTREAM_FAILED,
+            f"{self._title} sent a record that cannot be read ({error}). Ask again.",
+            code="upstream_malformed",
+        )
+
+
+def _ended_in_error(chunk: Chunk) -> bool:
+    return any(choice.finish_reason == "error" for choice in chunk.choices or ())
+
+
+def _error_of(data: bytes, chunk: Chunk) -> Mapping[str, Any]:
+    if chunk.error:
+        return jsontext.loads_object(data)
+    return {"error": {"message": "The answer ended with an error that is not explained."}}
 
 
 def whole_usage(usage: Mapping[str, Any]) -> Mapping[str, Any]:
