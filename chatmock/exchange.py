@@ -41,6 +41,9 @@ _PRODUCED_FROM = 64 * 1024
 """Answers larger than this are produced at the client's pace; smaller ones are written at once."""
 
 
+_NOTHING_ASKED = ChatRequest("", ())
+
+
 @attrs.frozen
 class Timeouts:
     """Seconds."""
@@ -79,12 +82,24 @@ class Desk:
 class Exchange:
     """One request and its answer."""
 
+    __slots__ = (
+        "_begun",
+        "_chat",
+        "_desk",
+        "_dialect",
+        "_identity",
+        "_notes",
+        "_producer",
+        "_request",
+    )
+
     def __init__(self, desk: Desk, request: IRequest, dialect: Dialect) -> None:
         self._desk = desk
         self._request: Any = request  # IRequest names neither producers nor the transport
         self._dialect = dialect
         self._identity = Identity(secrets.token_hex(12), int(time.time()))
         self._begun = False
+        self._chat = _NOTHING_ASKED
         self._notes: dict[str, str] = {}
 
     async def run(self) -> bytes | None:
@@ -94,27 +109,29 @@ class Exchange:
         try:
             desk.guard.admit(request)
             assert request.content is not None, "a route is asked after the body has come"
-            chat, notes = desk.limits.apply(self._dialect.parse(request.content.read()))
+            self._chat, notes = desk.limits.apply(self._dialect.parse(request.content.read()))
+            request.content.close()
             self._notes.update(notes)
-            account, chat = await self._route(chat)
+            account = await self._route()
             permit = await desk.slots.acquire()
             try:
-                return await self._ask(account, chat)
+                return await self._ask(account)
             finally:
                 permit.release()
         except Refusal as refusal:
             return refuse(request, self._dialect, refusal, self._notes)
 
-    async def _route(self, chat: ChatRequest) -> tuple[Account, ChatRequest]:
-        """The account that answers, and *chat* with the model as its upstream knows it."""
-        desk = self._desk
+    async def _route(self) -> Account:
+        """The account that answers; the chat then names the model as its upstream knows it."""
+        desk, chat = self._desk, self._chat
         catalogues = await desk.discovery.catalogues()
         wanted = query_argument(self._request, b"provider")
         asked = chat.model or self._default_model(wanted)
         choice = choose(asked, wanted, desk.default_provider, catalogues)
         details = (catalogues[choice.provider].models or {}).get(choice.model)
         window = None if details is None else details.context_length
-        return desk.accounts[choice.provider], attrs.evolve(chat, model=choice.model, window=window)
+        self._chat = attrs.evolve(chat, model=choice.model, window=window)
+        return desk.accounts[choice.provider]
 
     def _default_model(self, wanted_provider: str | None) -> str:
         desk = self._desk
@@ -131,21 +148,19 @@ class Exchange:
             )
         return model
 
-    async def _ask(self, account: Account, chat: ChatRequest) -> bytes | None:
+    async def _ask(self, account: Account) -> bytes | None:
         """Ask the upstream, again where that makes sense: after a passing fault, or once with a changed request."""
         sent = 0
         amended = False
         while True:
-            asking = account.provider.request(chat, account.credential)
-            self._notes.update(asking.notes)
             sent += 1
             try:
-                return await self._try(account, chat, asking)
+                return await self._try(account)
             except Refusal as refusal:
-                amendment = None if amended else account.provider.amend(chat, refusal)
+                amendment = None if amended else account.provider.amend(self._chat, refusal)
                 if amendment is not None:
                     amended = True
-                    chat = amendment.chat
+                    self._chat = amendment.chat
                     self._notes.update(amendment.notes)
                     continue
                 wait = self._desk.backoff.wait(sent, refusal)
@@ -153,19 +168,20 @@ class Exchange:
                     raise
                 await deferLater(self._desk.clock, wait)
 
-    async def _try(self, account: Account, chat: ChatRequest, asking: UpstreamRequest) -> bytes | None:
+    async def _try(self, account: Account) -> bytes | None:
         """Send once and carry the answer.
 
         :raises Refusal: while the client has not been answered anything.
         """
         desk, request = self._desk, self._request
+        asking = account.provider.request(self._chat, account.credential)
+        self._notes.update(asking.notes)
         response = await account.upstream.send(account.provider, asking)
         await self._check(account, asking, response)
-        coder = transcoder(account.provider, self._dialect, chat, self._identity)
         whole: list[bytes] = []
         relay = BodyRelay(
-            coder,
-            self._write_record if chat.stream else whole.append,
+            transcoder(account.provider, self._dialect, self._chat, self._identity),
+            self._write_record if self._chat.stream else whole.append,
             desk.clock,
             desk.timeouts.idle,
             desk.timeouts.stall,
@@ -173,12 +189,13 @@ class Exchange:
         )
         self._producer = relay
         response.deliverBody(relay)
+        del response, asking  # a stream may last, and they are not needed any more
         outcome = await relay.done
         if isinstance(outcome, Failed):
             if not self._begun:
                 raise outcome.refusal
-            request.write(self._dialect.encoder(chat, self._identity).encode([outcome]))
-        elif not chat.stream:
+            request.write(self._dialect.encoder(self._chat, self._identity).encode([outcome]))
+        elif not self._chat.stream:
             return await self._write_whole(b"".join(whole))
         request.unregisterProducer()
         return None
@@ -198,6 +215,8 @@ class Exchange:
         request = self._request
         if not self._begun:
             self._begun = True
+            # It will not be asked again: what was asked can go while the answer lasts.
+            self._chat = attrs.evolve(self._chat, messages=(), tools=(), source=None, extras={})
             request.setResponseCode(200)
             request.setHeader(b"content-type", self._dialect.stream_type.encode())
             request.setHeader(b"cache-control", b"no-store")

@@ -32,6 +32,15 @@ class SSEParser:
     :param limit: the most bytes that one record may take before :meth:`feed` raises.
     """
 
+    __slots__ = (
+        "_at_start",
+        "_buffer",
+        "_limit",
+        "_scanned",
+        "_skip_lf",
+        "comments",
+    )
+
     def __init__(self, limit: int = DEFAULT_RECORD_LIMIT) -> None:
         self._limit = limit
         self._buffer = bytearray()

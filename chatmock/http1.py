@@ -41,6 +41,17 @@ class Head:
 class ResponseReader:
     """Reads one response to a request other than HEAD."""
 
+    __slots__ = (
+        "_buffer",
+        "_chunk_ends",
+        "_chunked",
+        "_in_trailer",
+        "_left",
+        "complete",
+        "head",
+        "keep_alive",
+    )
+
     def __init__(self) -> None:
         self.head: Head | None = None
         """The head, once it has come."""
@@ -78,6 +89,13 @@ class ResponseReader:
         self._left -= len(data)
         self.complete = self._left == 0
         return data
+
+    def take_head(self) -> Head:
+        """The head, of which only the status is kept: a stream may last, and nobody asks for its fields again."""
+        head = self.head
+        assert head is not None, "the head has come"
+        self.head = Head(head.status, b"", (), head.minor_version)
+        return head
 
     def close(self) -> bool:
         """The connection has ended; whether the response is complete by that."""

@@ -49,6 +49,11 @@ class UpstreamResponse:
 class BodyTransport:
     """The transport of one body: reaches the connection until the body has ended, and never a later request's."""
 
+    __slots__ = (
+        "_connection",
+        "paused",
+    )
+
     def __init__(self, connection: UpstreamConnection) -> None:
         self._connection: UpstreamConnection | None = connection
         self.paused = False
@@ -132,7 +137,7 @@ class UpstreamConnection(Protocol):
             return
         if self._answer is not None:
             if reader.head is not None:
-                self._begin(reader, reader.head, body)
+                self._begin(reader, reader.take_head(), body)
             return
         if self._body is None:
             self._early += body

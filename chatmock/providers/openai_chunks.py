@@ -75,6 +75,15 @@ class ChunkReader:
     :param limit: the most bytes of one record.
     """
 
+    __slots__ = (
+        "_parser",
+        "_read_error",
+        "_title",
+        "done",
+        "failure",
+        "records",
+    )
+
     def __init__(self, title: str, read_error: ReadError, limit: int) -> None:
         self._title = title
         self._read_error = read_error
@@ -189,6 +198,11 @@ class CallNumbering:
 
     Some upstreams leave the index out, or give every parallel call the index 0 with an id of its own.
     """
+
+    __slots__ = (
+        "_by_index",
+        "_ids",
+    )
 
     def __init__(self) -> None:
         self._by_index: dict[int, int] = {}

@@ -35,6 +35,24 @@ _DONE = b"data: [DONE]\n\n"
 class ChatPassage:
     """A :class:`~chatmock.providers.interface.Passage` of the OpenAI chat wire."""
 
+    __slots__ = (
+        "_calls",
+        "_comments",
+        "_created",
+        "_differences",
+        "_fallback",
+        "_finished",
+        "_held",
+        "_id",
+        "_include_usage",
+        "_model",
+        "_reader",
+        "_title",
+        "_usage_record",
+        "outcome",
+        "usage",
+    )
+
     def __init__(
         self, title: str, differences: Differences, limit: int, chat: ChatRequest, identity: Identity
     ) -> None:
