@@ -35,7 +35,7 @@ LAYERS: list[list[str]] = [
 ]
 """From the bottom up: a module imports from its own package and from the lines above its own, never sideways."""
 
-PURE = ["jsontext", "errors", "settings", "conversation", "framing", "events", "catalogue", "answer",
+PURE = ["jsontext", "http1", "errors", "settings", "conversation", "framing", "events", "catalogue", "answer",
         "dialects", "providers", "transcoding", "banner", "admission.backoff", "admission.limits"]  # fmt: skip
 
 
