@@ -15,6 +15,7 @@ import attrs
 HEAD_LIMIT = 64 * 1024
 _LINE_LIMIT = 1024
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\Z")
+_PLAIN_SIZE = re.compile(rb"[0-9A-Fa-f]+\Z")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([^\r\n]*))?\Z")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*\Z")
 
@@ -141,6 +142,14 @@ class ResponseReader:
 
     def _read_chunks(self, data: bytes) -> bytes:
         """Strip the framing of all chunks in *data*; what is not decided yet stays for the next call."""
+        if not (self._left or self._chunk_ends or self._in_trailer):
+            # One chunk and nothing else: what a stream at the pace of tokens brings nearly always.
+            end = data.find(b"\r\n", 1, 8)
+            if end > 0 and data.endswith(b"\r\n") and _PLAIN_SIZE.match(data, 0, end) is not None:
+                content = data[end + 2 : -2]
+                if content and int(data[:end], 16) == len(content):
+                    self._buffer = b""
+                    return content
         out: list[bytes] = []
         position, size, left = 0, len(data), self._left or 0
         while position < size and not self._in_trailer:
