@@ -24,9 +24,11 @@ class Account:
 
     def catalogue(self, models: Sequence[Model] | None) -> Catalogue:
         """The catalogue of *models*; None while they are not known."""
+        default = self.provider.default_model
         return Catalogue(
             self.provider.name,
             None if models is None else {model.id: model for model in models},
+            () if default is None else (default,),
             self.allowed,
             self.aliases,
             self.provider.retired,

@@ -29,6 +29,8 @@ class Catalogue:
     provider: str
     models: Mapping[str, Model] | None = None
     """By id; None while the upstream has not told them, in which case any name may be right."""
+    unlisted: Collection[str] = ()
+    """Names the upstream takes although it does not list them: its own alias for its newest model, say."""
     allowed: Collection[str] = ()
     """Names the owner allows besides."""
     aliases: Mapping[str, str] = attrs.field(factory=dict)
@@ -38,9 +40,9 @@ class Catalogue:
 
     def knows(self, name: str) -> bool:
         """Whether *name* is listed, allowed or an alias."""
-        return (
-            name in self.aliases or name in self.allowed or (self.models is not None and name in self.models)
-        )
+        if name in self.aliases or name in self.allowed:
+            return True
+        return self.models is not None and (name in self.models or name in self.unlisted)
 
     def names(self) -> list[str]:
         """Every name a client may use here, the upstream's own first."""
@@ -88,7 +90,8 @@ def choose(
         return Choice(wanted_provider, catalogue.resolve(model if catalogue.knows(model) else bare))
     prefix, slash, bare = model.partition("/")
     if slash and bare and prefix in catalogues and not catalogues[default].knows(model):
-        return Choice(prefix, catalogues[prefix].resolve(bare))
+        catalogue = catalogues[prefix]
+        return Choice(prefix, catalogue.resolve(model if catalogue.knows(model) else bare))
     knowing = [name for name, catalogue in catalogues.items() if catalogue.knows(model)]
     if len(knowing) == 1:
         return Choice(knowing[0], catalogues[knowing[0]].resolve(model))
@@ -97,7 +100,10 @@ def choose(
 
 def _resolve_by_default(model: str, default: str, catalogues: Mapping[str, Catalogue]) -> str:
     catalogue = catalogues[default]
-    if catalogue.models is not None and not catalogue.knows(model) and model not in catalogue.retired:
+    if catalogue.models is not None and not catalogue.knows(model):
+        for retiring in (catalogue, *catalogues.values()):
+            if model in retiring.retired:
+                retiring.resolve(model)
         every = listing(default, catalogues)
         raise unknown_model(model, [entry[0] for entry in every], "here")
     return catalogue.resolve(model)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -17,6 +17,7 @@ from chatmock.upstream import read_start, response_headers
 _FRESH_SECONDS = 600.0
 _RETRY_SECONDS = 30.0
 _READ_SECONDS = 10.0
+_PATIENCE_SECONDS = 2.0
 _MOST_BYTES = 16 * 1024 * 1024
 
 
@@ -43,15 +44,20 @@ class Discovery:
         return self._catalogues
 
     async def catalogues(self) -> Mapping[str, Catalogue]:
-        """The catalogues, after every upstream has been asked once, whether or not it answered.
+        """The catalogues, after every upstream has been asked once, whether or not it answered; a slow one is not
+        waited for longer than a moment, since one that is silent must not hold up what the others could answer.
 
         Cancelling ends the wait, not the asking.
         """
         known = self.current()
-        while len(self._asked) < len(self._accounts):
+        until = self._clock.seconds() + _PATIENCE_SECONDS
+        while len(self._asked) < len(self._accounts) and (left := until - self._clock.seconds()) > 0:
             waiter: Deferred[None] = Deferred(self._waiters.remove)
             self._waiters.append(waiter)
-            await waiter
+            try:
+                await waiter.addTimeout(left, self._clock)
+            except TimeoutError:
+                self._asked.update(self._running)
         return known
 
     def stop(self) -> None:

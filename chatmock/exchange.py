@@ -7,7 +7,6 @@ coroutine wherever it stands: in the queue, between tries, before the upstream's
 
 from __future__ import annotations
 
-import io
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,6 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from twisted.protocols.basic import FileSender
 from twisted.web.iweb import IRequest, IResponse
 
 from chatmock.account import Account
@@ -35,6 +33,7 @@ from chatmock.providers.interface import UpstreamRequest
 from chatmock.relay import BodyRelay
 from chatmock.transcoding import transcoder
 from chatmock.upstream import ERROR_BODY_LIMIT, read_start, response_headers
+from chatmock.whole_body import WholeBodySender
 
 _ERROR_BODY_SECONDS = 5.0
 _PRODUCED_FROM = 64 * 1024
@@ -234,7 +233,9 @@ class Exchange:
         set_notes(request, self._notes)
         if len(body) <= _PRODUCED_FROM:
             return body
-        await FileSender().beginFileTransfer(io.BytesIO(body), request)
+        timeout = self._desk.timeouts.stall
+        sender = WholeBodySender(body, request, self._desk.clock, timeout, self._drop_client)
+        await sender.start()
         return None
 
     def _drop_client(self) -> None:

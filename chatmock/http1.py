@@ -91,6 +91,11 @@ class ResponseReader:
         self.complete = self._left == 0
         return data
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything of the response has come."""
+        return self.head is not None or bool(self._buffer)
+
     def take_head(self) -> Head:
         """The head, of which only the status is kept: a stream may last, and nobody asks for its fields again."""
         head = self.head

@@ -66,7 +66,7 @@ class BoundedRequest(Request):
         framed = b"%x\r\n%b\r\n" % (len(data), data)
         if not self._all_sent:
             self._all_sent = _flush(self.channel.transport)
-        if self._all_sent:
+        if self._all_sent and not self.channel.transport.disconnecting:
             # Send without waiting for the reactor to find the socket writable, which costs two more system calls
             # and a turn for each record.
             sent = self.channel.transport.writeSomeData(framed)

@@ -72,15 +72,7 @@ class BodyRelay(Protocol):
         if self._ended:
             return
         transcoder = self._transcoder
-        try:
-            out = transcoder.feed(data)
-        except Exception:  # noqa: BLE001  # Twisted would end the client's stream as if it were complete
-            self.log.failure("an answer could not be translated")
-            self._close_upstream_after(_misread())
-            return
-        if out:
-            self._write(out)
-        if self._ended:
+        if not self._pass_on(transcoder.feed, data):
             return
         if transcoder.outcome is not None:
             self._end(transcoder.outcome)
@@ -95,12 +87,20 @@ class BodyRelay(Protocol):
         self._stop_timer()
         if self._ended:
             return
-        out = self._transcoder.close()
-        if out:
-            self._write(out)
-        outcome = self._transcoder.outcome
-        assert outcome is not None, "a closed transcoder has an outcome"
-        self._end(outcome)
+        if self._pass_on(self._transcoder.close):
+            self._end(self._transcoder.outcome or Failed(_misread()))
+
+    def _pass_on(self, step: Callable[..., bytes], *data: bytes) -> bool:
+        """Write what *step* makes of *data*; whether the answer goes on after it."""
+        try:
+            out = step(*data)
+            if out:
+                self._write(out)
+        except Exception:  # noqa: BLE001  # Twisted would end the client's stream as if it were complete
+            self.log.failure("an answer could not be translated")
+            if not self._ended:
+                self._close_upstream_after(_misread())
+        return not self._ended
 
     def pauseProducing(self) -> None:
         """The client's socket is full."""
@@ -134,7 +134,7 @@ class BodyRelay(Protocol):
         self._close_upstream_after(
             Refusal(
                 Kind.UPSTREAM_TIMED_OUT,
-                f"The upstream was silent for {self._idle_timeout:g} s (CHATMOCK_IDLE_TIMEOUT).",
+                f"The upstream sent no record for {self._idle_timeout:g} s (CHATMOCK_IDLE_TIMEOUT).",
                 code="upstream_idle",
             )
         )

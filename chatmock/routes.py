@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from klein import Klein
 from twisted.internet.defer import Deferred
@@ -93,8 +94,13 @@ class Routes:
     def fault(self, request: IRequest, failure: Failure) -> bytes:
         """A fault of chatmock: logged whole, told in one sentence."""
         self.log.failure("a request failed for a fault of chatmock", failure=failure)
-        if request.startedWriting:  # type: ignore[attr-defined]
-            request.transport.abortConnection()  # type: ignore[attr-defined]
+        answering: Any = request
+        if answering.startedWriting:
+            # The client must not take what it has for a whole answer.
+            if answering.producer is not None:
+                answering.unregisterProducer()
+            answering.transport.abortConnection()
+            return b""
         message = "chatmock failed to handle this request. Its log says why; please report it."
         return refuse(request, _OPENAI, Refusal(Kind.INTERNAL, message))
 

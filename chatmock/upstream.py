@@ -61,7 +61,9 @@ class UpstreamClient:
             reactor, policy or BrowserLikePolicyForHTTPS(), connect_timeout, max(idle_connections, 2)
         )
         self._http = HTTPClient(
-            UpstreamAgent(self._pool), cookiejar=NoCookies(), data_to_body_producer=WholeBody
+            UpstreamAgent(self._pool, first_byte_timeout, reactor),
+            cookiejar=NoCookies(),
+            data_to_body_producer=WholeBody,
         )
 
     def send(self, provider: Provider, request: UpstreamRequest) -> Deferred[IResponse]:
@@ -77,7 +79,6 @@ class UpstreamClient:
             reactor=self._clock,
         )
         timeout = self._first_byte_timeout
-        answer.addTimeout(timeout, self._clock, onTimeoutCancel=_timed_out)
         answer.addErrback(_explain, provider.title, timeout)
         return answer.addCallback(lambda response: response.original)
 
@@ -104,10 +105,6 @@ def _text(url: _ReadyURL, with_password: bool) -> str:
 @lru_cache(maxsize=64)
 def _parsed(url: str) -> EncodedURL:
     return _ReadyURL.from_text(EncodedURL.from_text(url).to_uri().to_text())
-
-
-def _timed_out(result: Any, timeout: float | None) -> NoReturn:
-    raise defer.TimeoutError
 
 
 def _explain(failure: Failure, title: str, timeout: float) -> NoReturn:

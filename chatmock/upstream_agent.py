@@ -14,7 +14,7 @@ from treq.cookies import IndexableCookieJar
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IConsumer, IDelayedCall, IStreamClientEndpoint
+from twisted.internet.interfaces import IConsumer, IDelayedCall, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.web.client import URI, ResponseNeverReceived
 from twisted.web.http_headers import Headers
@@ -149,10 +149,15 @@ class ConnectionPool:
 
 @implementer(IAgent)
 class UpstreamAgent:
-    """An :class:`IAgent` for APIs, over a :class:`ConnectionPool`."""
+    """An :class:`IAgent` for APIs, over a :class:`ConnectionPool`.
 
-    def __init__(self, pool: ConnectionPool) -> None:
+    :param first_byte_timeout: seconds from the sent request to the response's head.
+    """
+
+    def __init__(self, pool: ConnectionPool, first_byte_timeout: float, clock: IReactorTime) -> None:
         self._pool = pool
+        self._first_byte_timeout = first_byte_timeout
+        self._clock = clock
 
     def request(
         self,
@@ -163,7 +168,8 @@ class UpstreamAgent:
     ) -> Deferred[IResponse]:
         """Send a request, whose body may only be a :class:`WholeBody`.
 
-        Fails as endpoints do, with :exc:`ResponseNeverReceived`, :exc:`ResponseFailed` or :exc:`EncodedAnswer`.
+        Fails as endpoints do, with :exc:`ResponseNeverReceived`, :exc:`ResponseFailed`, :exc:`EncodedAnswer`
+        or, without a head in time, :exc:`~twisted.internet.defer.TimeoutError`.
         Cancelling closes the connection and fails with :exc:`CancelledError`, or while it is being opened with
         :exc:`ConnectingCancelledError`.
         """
@@ -175,15 +181,20 @@ class UpstreamAgent:
         return Deferred.fromCoroutine(self._send(key, sent))
 
     async def _send(self, key: Key, sent: bytes) -> IResponse:
-        while (kept := self._pool.take(key)) is not None:
+        kept = self._pool.take(key)
+        if kept is not None:
             try:
-                return _refuse_encoded(await kept.ask(sent))
+                return await self._ask(kept, sent)
             except ResponseNeverReceived as error:
-                # The upstream closed a kept connection as it was used: it has not seen the request.
+                # Most likely the upstream closed the kept connection as it was used; once, on a new one.
                 if not all(reason.check(ConnectionDone, ConnectionLost) for reason in error.reasons):
                     raise
-        connection = await self._pool.open(key)
-        return _refuse_encoded(await connection.ask(sent))
+        return await self._ask(await self._pool.open(key), sent)
+
+    async def _ask(self, connection: UpstreamConnection, sent: bytes) -> IResponse:
+        answer = connection.ask(sent)
+        answer.addTimeout(self._first_byte_timeout, self._clock)
+        return _refuse_encoded(await answer)
 
 
 @lru_cache(maxsize=64)

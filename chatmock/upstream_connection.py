@@ -156,7 +156,8 @@ class UpstreamConnection(Protocol):
             return
         if self._answer is not None:
             answer, self._answer, self._reader = self._answer, None, None
-            answer.errback(Failure(ResponseNeverReceived([reason])))
+            begun = reader.begun  # then the upstream has seen the request, and it may not be sent again
+            answer.errback(Failure(ResponseFailed([reason]) if begun else ResponseNeverReceived([reason])))
         elif self._body is not None:
             self._finish(self._end(reader, reason))
 

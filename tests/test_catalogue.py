@@ -21,8 +21,11 @@ CATALOGUES = {
         "shared",
         aliases={"fast": "grok-4"},
         retired={"grok-beta": "Map it."},
+        unlisted=["grok-newest"],
     ),
-    "openrouter": catalogue("openrouter", "x-ai/grok-4", "shared", "a/b", allowed=["secret/model"]),
+    "openrouter": catalogue(
+        "openrouter", "x-ai/grok-4", "shared", "a/b", "openrouter/auto", allowed=["secret/model"]
+    ),
     "compatible": catalogue("compatible", known=False),
 }
 
@@ -39,6 +42,8 @@ CATALOGUES = {
         ("openrouter/shared", None, ("openrouter", "shared")),
         ("openrouter/x-ai/grok-4", None, ("openrouter", "x-ai/grok-4")),
         ("grok/grok-4", "grok", ("grok", "grok-4")),
+        ("grok-newest", None, ("grok", "grok-newest")),
+        ("openrouter/auto", None, ("openrouter", "openrouter/auto")),
         ("whatever", "compatible", ("compatible", "whatever")),
         ("compatible/whatever", None, ("compatible", "whatever")),
         ("compatible/a/b", None, ("compatible", "a/b")),
@@ -71,6 +76,11 @@ def test_no_choice(model: str, wanted: str | None, kind: Kind, says: str) -> Non
     assert says in caught.value.message
 
 
+def test_a_retired_name_has_its_advice_whoever_is_the_default() -> None:
+    with pytest.raises(Refusal, match="retired at grok"):
+        choose("grok-beta", None, "openrouter", CATALOGUES)
+
+
 def test_an_error_does_not_repeat_a_huge_name() -> None:
     with pytest.raises(Refusal) as caught:
         choose("x" * 100_000, None, "grok", CATALOGUES)
@@ -83,6 +93,7 @@ def test_listing_puts_the_default_first_and_tells_namesakes_apart() -> None:
         ("x-ai/grok-4", "openrouter"),
         ("shared", "openrouter"),
         ("a/b", "openrouter"),
+        ("openrouter/auto", "openrouter"),
         ("secret/model", "openrouter"),
         ("grok-latest", "grok"),
         ("grok-4", "grok"),

@@ -115,6 +115,22 @@ def test_a_failed_renewal_keeps_what_is_known_and_tries_again_sooner() -> None:
     found.stop()
 
 
+def test_a_silent_upstream_is_not_waited_for_long() -> None:
+    silent, quick = Upstream(), Upstream()
+    found, clock = discovery(silent, quick)
+    waiter = wait(found)
+    quick.asked[0].callback(Response(LIST))
+    clock.advance(1.9)
+    assert not waiter.called
+    clock.advance(0.2)
+    catalogues = fired(waiter)
+    assert (catalogues["p0"].models, list(catalogues["p1"].models)) == (None, ["a", "b"])
+    assert fired(wait(found)) is not None, "the next one does not wait again"
+    silent.asked[0].callback(Response(LIST))
+    assert list(found.current()["p0"].models or ()) == ["a", "b"]
+    assert clock.getDelayedCalls() == []
+
+
 def test_a_waiter_that_leaves_does_not_end_the_asking() -> None:
     upstream = Upstream()
     found, _ = discovery(upstream)

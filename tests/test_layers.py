@@ -25,6 +25,7 @@ LAYERS: list[list[str]] = [
     ["logs", "certificates", "upstream_agent", "options"],
     ["upstream", "playback"],
     ["account"],
+    ["whole_body"],
     ["admission", "discovery", "relay"],
     ["exchange"],
     ["listening", "routes"],

@@ -10,8 +10,9 @@ import attrs
 import openai
 import pytest
 
+from chatmock.settings import Secret
 from tests.captures import Recording, parametrised, recordings
-from tests.conftest import Daemon
+from tests.conftest import Daemon, Start
 from tests.upstreams.openai_server import OpenAIServer, Reply
 
 FOUND = recordings("openai-chat", "xai-chat", "openrouter-chat", "dashscope-chat")
@@ -19,6 +20,30 @@ STREAMS = [r for r in FOUND if r.kind == "sse"]
 WHOLE = [r for r in FOUND if r.kind == "json" and r.status == 200]
 ERRORS = [r for r in FOUND if r.status != 200]
 _CUT_SHORT = {"length", "max_tokens", "max_output_tokens"}
+
+
+def own_daemon(start: Start, upstream: OpenAIServer, recording: Recording) -> Daemon:
+    """A daemon that reaches the fake upstream as the provider the recording is of."""
+    key = Secret("upstream-key")
+    accounts: dict[str, dict[str, Any]] = {
+        "openai-chat": {
+            "provider": "compatible",
+            "compatible_base_url": upstream.url,
+            "compatible_api_key": key,
+        },
+        "xai-chat": {"provider": "grok", "grok_base_url": upstream.url, "xai_api_key": key},
+        "openrouter-chat": {
+            "provider": "openrouter",
+            "openrouter_base_url": upstream.url,
+            "openrouter_api_key": key,
+        },
+        "dashscope-chat": {
+            "provider": "dashscope",
+            "dashscope_base_url": upstream.url,
+            "dashscope_api_key": key,
+        },
+    }
+    return start(**accounts[recording.upstream])
 
 
 @attrs.define
@@ -111,12 +136,13 @@ def cuts(data: bytes) -> dict[str, list[bytes]]:
 
 @pytest.mark.parametrize("cut", ["bytes", "records", "random"])
 @parametrised(STREAMS)
-async def test_stream(compatible: Daemon, upstream: OpenAIServer, recording: Recording, cut: str) -> None:
+async def test_stream(start: Start, upstream: OpenAIServer, recording: Recording, cut: str) -> None:
+    daemon = own_daemon(start, upstream, recording)
     pieces = cuts(recording.response)[cut]
     if cut == "bytes":
         pieces = pieces[:6000] + ([b"".join(pieces[6000:])] if len(pieces) > 6000 else [])
     upstream.reply(pieces)
-    heard, chunks = await compatible.ask(lambda sdk: hear_stream(sdk, "recorded"))
+    heard, chunks = await daemon.ask(lambda sdk: hear_stream(sdk, "recorded"))
     wanted = expected(recording)
     if wanted.failed:
         assert heard.failed
@@ -144,9 +170,9 @@ def _check_form(chunks: list[Any]) -> None:
 
 
 @parametrised(WHOLE)
-async def test_whole(compatible: Daemon, upstream: OpenAIServer, recording: Recording) -> None:
+async def test_whole(start: Start, upstream: OpenAIServer, recording: Recording) -> None:
     upstream.reply_json(recording.response)
-    answer = await compatible.ask(
+    answer = await own_daemon(start, upstream, recording).ask(
         lambda sdk: sdk.chat.completions.create(model="recorded", messages=[{"role": "user", "content": "x"}])
     )
     recorded = json.loads(recording.response)
@@ -161,10 +187,10 @@ async def test_whole(compatible: Daemon, upstream: OpenAIServer, recording: Reco
 
 
 @parametrised(ERRORS)
-async def test_error(compatible: Daemon, upstream: OpenAIServer, recording: Recording) -> None:
+async def test_error(start: Start, upstream: OpenAIServer, recording: Recording) -> None:
     upstream.reply_json(recording.response, status=recording.status)
     with pytest.raises(openai.APIStatusError) as caught:
-        await compatible.ask(
+        await own_daemon(start, upstream, recording).ask(
             lambda sdk: sdk.chat.completions.create(
                 model="recorded", messages=[{"role": "user", "content": "x"}]
             )
@@ -175,7 +201,7 @@ async def test_error(compatible: Daemon, upstream: OpenAIServer, recording: Reco
 
 
 @parametrised([r for r in STREAMS if "error" not in r.name])
-async def test_sdk_accumulates(compatible: Daemon, upstream: OpenAIServer, recording: Recording) -> None:
+async def test_sdk_accumulates(start: Start, upstream: OpenAIServer, recording: Recording) -> None:
     """The SDK's own accumulator, which adds strings up, comes to the same answer."""
     upstream.reply(cuts(recording.response)["records"])
 
@@ -186,12 +212,13 @@ async def test_sdk_accumulates(compatible: Daemon, upstream: OpenAIServer, recor
                 pass
             return stream.get_final_completion()
 
+    daemon = own_daemon(start, upstream, recording)
     wanted = expected(recording)
     if wanted.finish in (["length"], ["content_filter"]):
         with pytest.raises((openai.LengthFinishReasonError, openai.ContentFilterFinishReasonError)):
-            await compatible.ask(gather)
+            await daemon.ask(gather)
         return
-    message = (await compatible.ask(gather)).choices[0].message
+    message = (await daemon.ask(gather)).choices[0].message
     assert (message.content or "") == wanted.text
     assert (message.refusal or "") == wanted.refusal
     calls = [[call.id, call.function.name, call.function.arguments] for call in message.tool_calls or ()]
@@ -203,8 +230,6 @@ async def test_requests_reach_the_upstream_whole(
     start: Any, upstream: OpenAIServer, recording: Recording
 ) -> None:
     """What a recorded client asked comes to the upstream unchanged, but for the fields that chatmock owns."""
-    from chatmock.settings import Secret
-
     daemon = start(
         provider="compatible",
         compatible_base_url=upstream.url,
@@ -222,3 +247,35 @@ async def test_requests_reach_the_upstream_whole(
         k: v for k, v in asked.items() if k not in owned
     }
     assert bool(received.get("stream")) == bool(asked.get("stream"))
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@parametrised(STREAMS)
+async def test_as_a_text_completion(
+    start: Start, upstream: OpenAIServer, recording: Recording, stream: bool
+) -> None:
+    """The same recordings through the decoder, the events and another dialect's encoder."""
+    upstream.reply(cuts(recording.response)["random"])
+    daemon = own_daemon(start, upstream, recording)
+
+    def ask(sdk: openai.OpenAI) -> tuple[str, list[str], Any]:
+        create: Any = sdk.completions.create
+        asked = create(
+            model="recorded",
+            prompt="x",
+            stream=stream,
+            **({"stream_options": {"include_usage": True}} if stream else {}),
+        )
+        records = list(asked) if stream else [asked]
+        choices = [choice for one in records for choice in one.choices]
+        usage = records[-1].usage
+        return "".join(c.text for c in choices), [c.finish_reason for c in choices if c.finish_reason], usage
+
+    wanted = expected(recording)
+    if wanted.failed:
+        with pytest.raises(openai.APIError):
+            await daemon.ask(ask)
+        return
+    text, finish, usage = await daemon.ask(ask)
+    assert (text, finish) == (wanted.text + wanted.refusal, wanted.finish)
+    assert (None if usage is None else _counts(usage.model_dump())) == wanted.usage

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.error import ConnectingCancelledError, ConnectionDone
 from twisted.internet.protocol import Protocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
@@ -52,7 +52,7 @@ class Net:
     def __init__(self, kept: int = 2) -> None:
         self.reactor = MemoryReactorClock()
         self.pool = ConnectionPool(self.reactor, BrowserLikePolicyForHTTPS(), 10, kept)
-        self.agent = UpstreamAgent(self.pool)
+        self.agent = UpstreamAgent(self.pool, 30, self.reactor)
         self.transports: list[Transport] = []
 
     def ask(self, body: bytes = b"{}") -> Deferred[Any]:
@@ -136,6 +136,50 @@ def test_a_fresh_connection_that_closes_is_told() -> None:
     net.accept().protocol.connectionLost(Failure(ConnectionDone()))
     with pytest.raises(ResponseNeverReceived):
         fired(asked)
+    net.close()
+
+
+def test_only_once_however_many_are_kept() -> None:
+    net = Net(kept=4)
+    asked = [net.ask() for _ in range(3)]
+    wires = [net.accept() for _ in range(3)]
+    for wire, one in zip(wires, asked, strict=True):
+        answer(net, wire, one)
+        wire.clear()
+    poison = net.ask()
+    wires[2].protocol.connectionLost(Failure(ConnectionDone()))
+    net.accept().protocol.connectionLost(Failure(ConnectionDone()))
+    with pytest.raises(ResponseNeverReceived):
+        fired(poison)
+    assert [wire.value() for wire in wires[:2]] == [b"", b""]
+    net.close()
+
+
+def test_a_request_whose_answer_has_begun_is_not_sent_again() -> None:
+    net = Net()
+    asked = net.ask()
+    wire = net.accept()
+    answer(net, wire, asked)
+    again = net.ask()
+    wire.protocol.dataReceived(b"HTTP/1.1 200 OK\r\nContent-Ty")
+    wire.protocol.connectionLost(Failure(ConnectionDone()))
+    with pytest.raises(ResponseFailed):
+        fired(again)
+    assert len(net.reactor.tcpClients) == 1
+    net.close()
+
+
+def test_the_first_byte_has_its_own_clock() -> None:
+    net = Net()
+    asked = net.ask()
+    net.reactor.advance(9)  # connecting
+    wire = net.accept()
+    net.reactor.advance(29)
+    assert not wire.disconnected
+    net.reactor.advance(2)
+    with pytest.raises(TimeoutError):
+        fired(asked)
+    assert wire.disconnected
     net.close()
 
 

@@ -60,7 +60,10 @@ class Guard:
         if not origin or not (origin in self.cors_origins or "*" in self.cors_origins):
             return False
         request.setHeader(b"access-control-allow-origin", origin.encode("latin-1"))
-        request.setHeader(b"access-control-expose-headers", b"x-request-id, retry-after")
+        request.setHeader(
+            b"access-control-expose-headers",
+            b"x-request-id, retry-after, x-chatmock-ignored, x-chatmock-clamped, x-chatmock-truncated",
+        )
         return True
 
     def _check_tls(self, request: IRequest) -> None:

@@ -21,6 +21,7 @@ from chatmock.dialects.openai_parse import (
     ChatBody,
     StreamOptions,
     at_least_one,
+    read_choices,
     read_object,
     read_shape,
     read_stop,
@@ -37,12 +38,26 @@ _HOMED_FIELDS = frozenset(
         "stream",
         "stream_options",
         "max_tokens",
+        "max_completion_tokens",
         "n",
         "stop",
         "logprobs",
         "echo",
         "suffix",
         "best_of",
+    ]
+)
+
+_CHAT_ONLY = frozenset(
+    [
+        "messages",
+        "tools",
+        "tool_choice",
+        "functions",
+        "function_call",
+        "response_format",
+        "modalities",
+        "audio",
     ]
 )
 
@@ -55,6 +70,7 @@ class CompletionBody(Struct):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: int | None = None
+    max_completion_tokens: int | None = None
     n: int | None = None
     best_of: int | None = None
     stop: str | list[str] | None = None
@@ -76,14 +92,18 @@ class OpenAICompletions:
         asked = read_shape(fields, CompletionBody)
         extras = {k: v for k, v in fields.items() if k not in _HOMED_FIELDS and v is not None}
         read_shape({**extras, "messages": []}, ChatBody)
+        for field in extras:
+            if field in _CHAT_ONLY:
+                raise bad_request(f"{field!r} belongs to chat completions.", param=field)
         _refuse_the_impossible(asked)
         return ChatRequest(
             model=asked.model or "",
             messages=(Message("user", (Text(_prompt(asked.prompt)),)),),
             stream=bool(asked.stream),
             include_usage=bool(asked.stream_options and asked.stream_options.include_usage),
-            choices=at_least_one(asked.n, "n") or 1,
-            max_tokens=at_least_one(asked.max_tokens, "max_tokens"),
+            choices=read_choices(asked.n),
+            max_tokens=at_least_one(asked.max_completion_tokens, "max_completion_tokens")
+            or at_least_one(asked.max_tokens, "max_tokens"),
             stop=read_stop(asked.stop),
             logprobs=asked.logprobs is not None,
             top_logprobs=asked.logprobs or None,

@@ -126,6 +126,7 @@ HOMED_FIELDS = frozenset(
 )
 """Fields with a home in :class:`ChatRequest`; every other one goes into its ``extras``."""
 
+_MOST_CHOICES = 128
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
 
 
@@ -175,7 +176,7 @@ def parse_chat(data: bytes, wire: str) -> ChatRequest:
         tools=_tools(asked),
         tool_choice=_tool_choice(asked),
         parallel_tool_calls=asked.parallel_tool_calls is not False,
-        choices=at_least_one(asked.n, "n") or 1,
+        choices=read_choices(asked.n),
         max_tokens=_max_tokens(asked),
         stop=read_stop(asked.stop),
         reasoning_effort=asked.reasoning_effort,
@@ -192,6 +193,14 @@ def at_least_one(value: int | None, field: str) -> int | None:
     if value is not None and value < 1:
         raise bad_request(f"{field!r} must be at least 1, not {value}.", param=field)
     return value
+
+
+def read_choices(n: int | None) -> int:
+    """How many answers are wanted side by side; OpenAI gives up to 128."""
+    wanted = at_least_one(n, "n") or 1
+    if wanted > _MOST_CHOICES:
+        raise bad_request(f"'n' is {wanted}; {_MOST_CHOICES} are the most.", param="n")
+    return wanted
 
 
 def read_stop(stop: str | list[str] | None) -> tuple[str, ...]:

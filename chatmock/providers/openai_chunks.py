@@ -60,7 +60,7 @@ class Chunk(Struct, gc=False):
     choices: list[ChoicePiece] | None = None
     usage: dict[str, Any] | None = None
     error: Any = None
-    code: Any = None
+    object: Any = None
 
 
 _read_chunk = jsontext.reader(Chunk)
@@ -121,14 +121,19 @@ class ChunkReader:
 
     def _read_all(self, records: list[Record]) -> list[tuple[bytes, Chunk]]:
         chunks = []
-        for data, _ in records:
+        for data, event in records:
             self.records += 1
             if not data.isascii():
                 data = data.decode("utf-8", "replace").encode()  # noqa: PLW2901
             try:
                 chunk = _read_chunk(data)
             except JSONError as error:
-                self._end(data, error)
+                if (lenient := _read_leniently(data)) is None:
+                    self._end(data, error)
+                    break
+                data, chunk = lenient  # noqa: PLW2901
+            if event == b"error" or chunk.object == "error":
+                self.failure = self._read_error(jsontext.loads_object(data))
                 break
             if chunk.error or (b'"error"' in data and _ended_in_error(chunk)):
                 self.failure = self._read_error(_error_of(data, chunk))
@@ -146,6 +151,26 @@ class ChunkReader:
             f"{self._title} sent a record that cannot be read ({error}). Ask again.",
             code="upstream_malformed",
         )
+
+
+def _read_leniently(data: bytes) -> tuple[bytes, Chunk] | None:
+    """A record whose shape is nearly right, put right: text in parts, arguments as an object, a number for an id."""
+    try:
+        record = jsontext.loads_object(data)
+        if isinstance(record.get("id"), int):
+            record["id"] = str(record["id"])
+        for choice in record.get("choices") or ():
+            delta = choice.get("delta") or {}
+            if isinstance(delta.get("content"), list):
+                delta["content"] = "".join(part.get("text") or "" for part in delta["content"])
+            for call in delta.get("tool_calls") or ():
+                function = call.get("function") or {}
+                if isinstance(function.get("arguments"), dict):
+                    function["arguments"] = jsontext.dumps(function["arguments"]).decode()
+        written = jsontext.dumps(record)
+        return written, _read_chunk(written)
+    except (JSONError, AttributeError, TypeError):
+        return None
 
 
 def _ended_in_error(chunk: Chunk) -> bool:
@@ -202,11 +227,13 @@ class CallNumbering:
     __slots__ = (
         "_by_index",
         "_ids",
+        "_names",
     )
 
     def __init__(self) -> None:
         self._by_index: dict[int, int] = {}
         self._ids: list[str] = []
+        self._names: list[str] = []
 
     def place(self, piece: CallPiece) -> tuple[int, bool]:
         """The index of the call that *piece* belongs to, and whether it is the call's first piece."""
@@ -216,9 +243,29 @@ class CallNumbering:
         if theirs is None:
             theirs = len(self._ids) if piece.id or not self._ids else len(self._ids) - 1
         ours = self._by_index.get(theirs)
-        if ours is not None and not (piece.id and self._ids[ours]):
+        if ours is not None and not self._begins_another(piece, ours):
             self._ids[ours] = self._ids[ours] or piece.id or ""
             return ours, False
         ours = self._by_index[theirs] = len(self._ids)
         self._ids.append(piece.id or "")
+        self._names.append(_name_of(piece))
         return ours, True
+
+    def names_now(self, piece: CallPiece, index: int) -> bool:
+        """Whether *piece*, not the first of the call *index*, is the one that brings its name."""
+        name = _name_of(piece)
+        if not name or self._names[index]:
+            return False
+        self._names[index] = name
+        return True
+
+    def _begins_another(self, piece: CallPiece, ours: int) -> bool:
+        """Whether a piece under an index that is taken begins a call of its own."""
+        if piece.id and self._ids[ours]:
+            return True
+        name, known = _name_of(piece), self._names[ours]
+        return not piece.id and bool(name and known) and name != known
+
+
+def _name_of(piece: CallPiece) -> str:
+    return (piece.function.name if piece.function else None) or ""

@@ -15,7 +15,7 @@ from chatmock.jsontext import JSONError
 from chatmock.providers.interface import Amendment, Credential, Headers, UpstreamRequest, passes
 from chatmock.providers.openai_decoder import ChatDecoder
 from chatmock.providers.openai_differences import Differences
-from chatmock.providers.openai_errors import facts_of_body, retry_after, to_refusal
+from chatmock.providers.openai_errors import facts_of_body, retry_after, tells_error, to_refusal
 from chatmock.providers.openai_passage import ChatPassage
 from chatmock.providers.openai_request import request_body
 
@@ -68,7 +68,7 @@ class OpenAICompatible:
 
     def decoder(self, chat: ChatRequest) -> ChatDecoder:
         """A fresh decoder."""
-        return ChatDecoder(self.title, self.differences, self.record_limit)
+        return ChatDecoder(self.title, self.differences, self.record_limit, chat.choices)
 
     def passage(self, chat: ChatRequest, identity: Identity) -> ChatPassage:
         """A fresh passage."""
@@ -81,6 +81,13 @@ class OpenAICompatible:
                 Kind.UPSTREAM_FAILED,
                 f"{self.title} answered with a redirect, which chatmock does not follow: check its base URL.",
                 code="upstream_redirect",
+            )
+        if 200 <= status < 300 and not tells_error(body):
+            return Refusal(
+                Kind.UPSTREAM_FAILED,
+                f"{self.title} did not answer as a stream, although it was asked to (it sent"
+                f" {headers.get('content-type', 'no content type')[:50]!r}).",
+                code="upstream_not_a_stream",
             )
         facts = self.differences.facts(facts_of_body(status, body))
         return to_refusal(self.title, self.differences.key_setting, facts, retry_after(headers))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from chatmock import jsontext
-from chatmock.errors import truncated
+from chatmock.errors import Kind, Refusal, truncated
 from chatmock.events import (
-    FINISH_REASONS,
     Annotation,
     Event,
     Failed,
@@ -36,8 +35,9 @@ class ChatDecoder:
     The finish reason is held until the stream's end, since an upstream may still say that it failed.
     """
 
-    def __init__(self, title: str, differences: Differences, limit: int) -> None:
+    def __init__(self, title: str, differences: Differences, limit: int, choices: int = 1) -> None:
         self._title = title
+        self._choices = choices
         self._differences = differences
         self._reader = ChunkReader(title, differences.read_error, limit)
         self._opened = False
@@ -45,6 +45,8 @@ class ChatDecoder:
         self._calls: dict[int, CallNumbering] = {}
         self._reasons: dict[int, FinishReason | None] = {}
         self._usage: Usage | None = None
+        self._nameless: dict[tuple[int, int], list[str]] = {}
+        """Calls whose name has not come yet: id and arguments so far."""
 
     def feed(self, data: bytes) -> list[Event]:
         """Take the next bytes, cut anywhere."""
@@ -70,7 +72,10 @@ class ChatDecoder:
         reasons = [self._reasons.get(choice) for choice in range(len(self._reasons))]
         if self._reader.failure is not None:
             events.append(Failed(self._reader.failure))
-        elif not reasons or None in reasons:
+        elif self._nameless:
+            message = f"{self._title} called a tool without naming it. Ask again."
+            events.append(Failed(Refusal(Kind.UPSTREAM_FAILED, message, code="upstream_malformed")))
+        elif not reasons or None in reasons or (len(reasons) < self._choices and not self._reader.done):
             events.append(Failed(truncated(self._title)))
         else:
             if self._usage is not None:
@@ -99,22 +104,24 @@ class ChatDecoder:
             if delta.refusal:
                 events.append(RefusalDelta(delta.refusal, choice))
             for call in delta.tool_calls or ():
-                events.append(self._read_call(choice, call))
+                events.extend(self._read_call(choice, call))
             events.extend(Annotation(value, choice) for value in delta.annotations or ())
         if piece.finish_reason:
-            self._reasons[choice] = self._reason(piece)
+            self._reasons[choice] = self._differences.reason(piece.finish_reason, piece.native_finish_reason)
 
-    def _read_call(self, choice: int, piece: CallPiece) -> ToolCallDelta:
-        index, first = self._calls.setdefault(choice, CallNumbering()).place(piece)
+    def _read_call(self, choice: int, piece: CallPiece) -> list[ToolCallDelta]:
+        numbering = self._calls.setdefault(choice, CallNumbering())
+        index, first = numbering.place(piece)
         function = piece.function
         arguments = (function.arguments if function else None) or ""
-        if not first:
-            return ToolCallDelta(index, arguments=arguments, choice=choice)
-        name = (function.name if function else None) or "unnamed"
-        return ToolCallDelta(index, piece.id or f"call_{choice}_{index}", name, arguments, choice)
-
-    def _reason(self, piece: ChoicePiece) -> FinishReason:
-        reason = self._differences.finish_reason(piece.finish_reason or "", piece.native_finish_reason)
-        if reason == "function_call":
-            return "tool_calls"
-        return reason if reason in FINISH_REASONS else "stop"
+        if not first and not numbering.names_now(piece, index):
+            if (choice, index) in self._nameless:
+                self._nameless[choice, index][1] += arguments
+                return []
+            return [ToolCallDelta(index, arguments=arguments, choice=choice)]
+        id, held = self._nameless.pop((choice, index), [piece.id or f"call_{choice}_{index}", ""])
+        name = function.name if function else None
+        if not name:
+            self._nameless[choice, index] = [id, held + arguments]
+            return []
+        return [ToolCallDelta(index, id, name, held + arguments, choice)]

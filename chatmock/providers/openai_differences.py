@@ -9,6 +9,7 @@ import attrs
 
 from chatmock.conversation import ChatRequest
 from chatmock.errors import Refusal
+from chatmock.events import FINISH_REASONS, FinishReason
 from chatmock.providers.interface import Amendment
 from chatmock.providers.openai_errors import ErrorFacts, read_facts, to_refusal
 
@@ -53,6 +54,13 @@ class Differences:
     """Changes a request before it is sent the first time."""
     amend: Callable[[ChatRequest, Refusal], Amendment | None] = no_amendment
     """Changes a request that was refused, if a changed one is worth a try."""
+
+    def reason(self, given: str, native: object) -> FinishReason:
+        """The finish reason to tell, from the one given and the model maker's own; strange ones mean an end."""
+        reason = self.finish_reason(given, native if isinstance(native, str) else None)
+        if reason == "function_call":
+            return "tool_calls"
+        return reason if reason in FINISH_REASONS else "stop"
 
     def read_error(self, body: Mapping[str, Any]) -> Refusal:
         """The refusal for an error object inside a success or a stream."""

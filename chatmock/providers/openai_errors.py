@@ -39,6 +39,7 @@ _STATUS_OF_CODE = {
 }
 _EXHAUSTED = {"insufficient_quota", "billing_hard_limit_reached"}
 _MOST_CHARS = 500
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 @attrs.frozen
@@ -64,7 +65,7 @@ def read_facts(status: int, body: Mapping[str, Any]) -> ErrorFacts:
         error = {"message": error["error"], "code": error.get("code")}
     message = _clean(error.get("message"))
     code = error.get("code")
-    if isinstance(code, str) and code.isdigit():
+    if isinstance(code, str) and code.isascii() and code.isdecimal():
         code = int(code)
     if status < 400:
         status = code if isinstance(code, int) and 400 <= code < 600 else _STATUS_OF_CODE.get(str(code), 502)
@@ -86,6 +87,14 @@ def facts_of_body(status: int, body: bytes) -> ErrorFacts:
         return read_facts(status, jsontext.loads_object(body))
     except JSONError:
         return ErrorFacts(status, "")
+
+
+def tells_error(body: bytes) -> bool:
+    """Whether the body of a success is an error object all the same."""
+    try:
+        return bool(jsontext.loads_object(body).get("error"))
+    except JSONError:
+        return False
 
 
 def to_refusal(title: str, key_setting: str, facts: ErrorFacts, retry_after: float | None = None) -> Refusal:
@@ -135,10 +144,11 @@ def is_context_overflow(message: str) -> bool:
 def retry_after(headers: Headers) -> float | None:
     """Seconds to wait by ``retry-after-ms`` or ``retry-after`` (a number, or a date against the answer's own)."""
     try:
-        if "retry-after-ms" in headers:
-            return max(float(headers["retry-after-ms"]) / 1000, 0.0)
+        milliseconds = headers.get("retry-after-ms", "")
+        if _NUMBER.fullmatch(milliseconds):
+            return float(milliseconds) / 1000
         value = headers.get("retry-after", "")
-        if re.fullmatch(r"\d+(\.\d+)?", value):
+        if _NUMBER.fullmatch(value):
             return float(value)
         until = email.utils.parsedate_to_datetime(value)
         now = email.utils.parsedate_to_datetime(headers.get("date", ""))

@@ -37,6 +37,7 @@ class ChatPassage:
 
     __slots__ = (
         "_calls",
+        "_choices",
         "_comments",
         "_created",
         "_differences",
@@ -60,6 +61,7 @@ class ChatPassage:
         self._differences = differences
         self._reader = ChunkReader(title, differences.read_error, limit)
         self._include_usage = chat.include_usage
+        self._choices = chat.choices
         self._model = chat.model
         self._fallback = identity
         self._id = ""
@@ -100,7 +102,7 @@ class ChatPassage:
         reasons = [self._finished.get(choice) for choice in range(len(self._finished))]
         if self._reader.failure is not None:
             self.outcome = Failed(self._reader.failure)
-        elif not reasons or None in reasons:
+        elif not reasons or None in reasons or (len(reasons) < self._choices and not self._reader.done):
             self.outcome = Failed(truncated(self._title))
         else:
             self.outcome = Finished(tuple(reason for reason in reasons if reason is not None))
@@ -193,7 +195,10 @@ class ChatPassage:
                 call["id"] = call.get("id") or f"call_{piece.index}_{index}"
                 call["type"] = call.get("type") or "function"
                 continue
-            for holder, key in ((call, "id"), (call, "type"), (function, "name")):
+            spare = [(call, "id"), (call, "type")]
+            if not numbering.names_now(read, index):
+                spare.append((function, "name"))
+            for holder, key in spare:
                 if isinstance(holder, dict) and key in holder:
                     del holder[key]
                     changed = True
@@ -202,10 +207,11 @@ class ChatPassage:
     def _settle_finish(self, piece: ChoicePiece, choice: dict[str, Any]) -> bool:
         if not piece.finish_reason:
             return False
-        reason = self._differences.finish_reason(piece.finish_reason, piece.native_finish_reason)
+        reason = self._differences.reason(piece.finish_reason, piece.native_finish_reason)
         repeated = self._finished[piece.index] is not None
-        self._finished[piece.index] = reason  # type: ignore[assignment]
-        choice["finish_reason"] = None if repeated else reason
+        self._finished[piece.index] = reason
+        told = piece.finish_reason if piece.finish_reason == "function_call" else reason
+        choice["finish_reason"] = None if repeated else told
         return True
 
     def _keep_usage(self, record: dict[str, Any]) -> None:
@@ -219,9 +225,11 @@ class ChatPassage:
         ending = [choice for choice in choices if choice.get("finish_reason")]
         for choice in ending:
             last = {**choice, "delta": {}}
+            if choice.get("logprobs") is not None:
+                last["logprobs"] = None  # they belong to the text, which goes first
             self._held.append(sse_record(jsontext.dumps({**record, "choices": [last]})))
             choice["finish_reason"] = None
-        speaking = [choice for choice in choices if _speaks(choice["delta"])]
+        speaking = [choice for choice in choices if any(choice["delta"].values())]
         if not speaking and (ending or had_usage):
             return []
         return [sse_record(jsontext.dumps({**record, "choices": choices}))]
@@ -236,6 +244,8 @@ class ChatPassage:
         choices = answer.get("choices")
         if answer.get("error"):
             self.outcome = Failed(self._differences.read_error(answer))
+        elif (failed := _failed_choice(choices)) is not None:
+            self.outcome = Failed(self._differences.read_error(failed))
         elif not isinstance(choices, list) or not choices or not all(isinstance(c, dict) for c in choices):
             self.outcome = Failed(self._unreadable("it has no choices"))
         else:
@@ -255,26 +265,38 @@ class ChatPassage:
         if not isinstance(answer.get("created"), int):
             answer["created"] = self._fallback.created
         answer["model"] = answer.get("model") or self._model
-        reasons = []
-        for choice in choices:
-            native = choice.get("native_finish_reason")
-            reason = self._differences.finish_reason(str(choice.get("finish_reason") or "stop"), native)
-            choice["finish_reason"] = reason
-            reasons.append(reason)
-            message = choice.get("message")
-            if (
-                isinstance(message, dict)
-                and message.get("reasoning")
-                and not message.get("reasoning_content")
-            ):
-                message["reasoning_content"] = message["reasoning"]
+        reasons = [self._settle_whole_choice(place, choice) for place, choice in enumerate(choices)]
         if isinstance(answer.get("usage"), dict):
             answer["usage"] = whole_usage(answer["usage"])
             self.usage = read_usage(answer["usage"])
-        self.outcome = Finished(tuple(reasons))  # type: ignore[arg-type]
+        self.outcome = Finished(tuple(reasons))
         return jsontext.dumps(answer)
 
+    def _settle_whole_choice(self, place: int, choice: dict[str, Any]) -> FinishReason:
+        """Put one choice of a whole answer in order; returns its finish reason."""
+        message = choice.get("message")
+        calls: list[Any] = []
+        if isinstance(message, dict):
+            if message.get("reasoning") and not message.get("reasoning_content"):
+                message["reasoning_content"] = message["reasoning"]
+            calls = message.get("tool_calls") or []
+        for index, call in enumerate(calls):
+            if isinstance(call, dict):
+                call["id"] = call.get("id") or f"call_{place}_{index}"
+                call["type"] = call.get("type") or "function"
+        given, native = choice.get("finish_reason"), choice.get("native_finish_reason")
+        given = given if isinstance(given, str) and given else ("tool_calls" if calls else "stop")
+        reason = self._differences.reason(given, native)
+        choice["finish_reason"] = given if given == "function_call" else reason
+        return reason
 
-def _speaks(delta: dict[str, Any]) -> bool:
-    """Whether a delta says more than who is speaking."""
-    return any(value for key, value in delta.items() if key != "role")
+
+def _failed_choice(choices: Any) -> dict[str, Any] | None:
+    """The error object of a choice that ended in one, in a whole answer."""
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and (choice.get("error") or choice.get("finish_reason") == "error"):
+            return {
+                "error": choice.get("error")
+                or {"message": "The answer ended with an error that is not explained."}
+            }
+    return None

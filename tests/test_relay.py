@@ -1,0 +1,198 @@
+"""The relay and the sender of whole bodies, with a clock: whatever happens, somebody is told, once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from twisted.internet.defer import CancelledError
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+
+from chatmock.errors import Kind
+from chatmock.events import Failed, Finished
+from chatmock.relay import BodyRelay
+from chatmock.whole_body import WholeBodySender
+from tests.conftest import fired
+
+DONE = Finished(("stop",))
+
+
+class Coder:
+    """A transcoder that passes bytes on, is done at ``!``, and breaks where told."""
+
+    def __init__(self, breaks: str = "") -> None:
+        self.outcome: Any = None
+        self.usage = None
+        self.records = 0
+        self._breaks = breaks
+
+    def feed(self, data: bytes) -> bytes:
+        if self._breaks == "feed":
+            raise RuntimeError("broken")
+        self.records += not data.startswith(b":")
+        if b"!" in data:
+            self.outcome = DONE
+        return data
+
+    def close(self) -> bytes:
+        if self._breaks == "close":
+            raise RuntimeError("broken")
+        if self._breaks != "mute":
+            self.outcome = self.outcome or DONE
+        return b"end"
+
+
+class Bench:
+    """A relay between a memory transport and a list."""
+
+    def __init__(self, breaks: str = "") -> None:
+        self.clock = Clock()
+        self.out: list[bytes] = []
+        self.stalled = 0
+        self.relay = BodyRelay(Coder(breaks), self.write, self.clock, 10, 3, self.stall)
+        self.breaks = breaks
+        self.upstream = StringTransport()
+        self.relay.makeConnection(self.upstream)
+
+    def write(self, data: bytes) -> None:
+        if self.breaks == "write":
+            raise RuntimeError("broken")
+        self.out.append(data)
+
+    def stall(self) -> None:
+        self.stalled += 1
+
+    def timers(self) -> int:
+        return len(self.clock.getDelayedCalls())
+
+
+def test_until_the_outcome_then_a_short_while_for_the_rest() -> None:
+    bench = Bench()
+    bench.relay.dataReceived(b"a")
+    bench.relay.dataReceived(b"!")
+    bench.relay.dataReceived(b"after")
+    assert (fired(bench.relay.done), bench.out) == (DONE, [b"a", b"!"])
+    bench.clock.advance(0.9)
+    assert bench.upstream.producerState == "producing"
+    bench.clock.advance(0.2)
+    assert bench.upstream.producerState == "stopped"
+    assert bench.timers() == 0
+
+
+def test_the_end_of_the_body_is_the_transcoders_to_judge() -> None:
+    bench = Bench()
+    bench.relay.connectionLost()
+    assert (fired(bench.relay.done), bench.out, bench.timers()) == (DONE, [b"end"], 0)
+
+
+@pytest.mark.parametrize("breaks", ["feed", "close", "write", "mute"])
+def test_a_fault_of_ours_is_told_and_leaves_nothing(breaks: str, logged_faults: list[Any]) -> None:
+    bench = Bench(breaks)
+    if breaks in ("feed", "write"):
+        bench.relay.dataReceived(b"a")
+        assert bench.upstream.producerState == "stopped"
+    bench.relay.connectionLost()
+    outcome = fired(bench.relay.done)
+    assert isinstance(outcome, Failed)
+    assert outcome.refusal.kind is Kind.INTERNAL
+    assert bench.timers() == 0
+    assert len(logged_faults) == (breaks != "mute")
+    logged_faults.clear()
+
+
+def test_silence_is_measured_in_records() -> None:
+    bench = Bench()
+    bench.clock.advance(9)
+    bench.relay.dataReceived(b"a")
+    bench.clock.advance(9)
+    bench.relay.dataReceived(b": still here")
+    bench.clock.advance(2)
+    outcome = fired(bench.relay.done)
+    assert isinstance(outcome, Failed)
+    assert outcome.refusal.kind is Kind.UPSTREAM_TIMED_OUT
+    assert bench.upstream.producerState == "stopped"
+    bench.relay.connectionLost()
+    assert bench.timers() == 0
+
+
+def test_a_slow_client_pauses_the_upstream_and_stops_its_clock() -> None:
+    bench = Bench()
+    bench.relay.pauseProducing()
+    assert bench.upstream.producerState == "paused"
+    bench.clock.advance(2.9)
+    bench.relay.resumeProducing()
+    assert bench.upstream.producerState == "producing"
+    bench.clock.advance(9.9)
+    bench.relay.pauseProducing()
+    bench.clock.advance(3.1)
+    assert bench.stalled == 1
+    bench.relay.stopProducing()
+    assert bench.timers() == 0
+
+
+def test_cancelling_closes_the_upstream_and_nobody_hears_of_it_again() -> None:
+    bench = Bench()
+    done = bench.relay.done
+    done.cancel()
+    with pytest.raises(CancelledError):
+        fired(done)
+    assert bench.upstream.producerState == "stopped"
+    bench.relay.dataReceived(b"late")
+    bench.relay.connectionLost()
+    assert (bench.out, bench.timers()) == ([], 0)
+
+
+class Consumer:
+    """A consumer that asks when the test says so."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.producer: Any = None
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        assert not streaming
+        self.producer = producer
+
+    def unregisterProducer(self) -> None:
+        self.producer = None
+
+    def write(self, data: bytes) -> None:
+        self.data += data
+
+
+def sender(clock: Clock, stalls: list[int]) -> tuple[WholeBodySender, Consumer, bytes]:
+    body = bytes(range(256)) * 1000
+    consumer = Consumer()
+    return WholeBodySender(body, consumer, clock, 3, lambda: stalls.append(1)), consumer, body
+
+
+def test_a_whole_body_goes_piece_by_piece() -> None:
+    clock, stalls = Clock(), list[int]()
+    sending, consumer, body = sender(clock, stalls)
+    done = sending.start()
+    while consumer.producer is not None:
+        clock.advance(2.9)
+        consumer.producer.resumeProducing()
+    fired(done)
+    assert (consumer.data, stalls, clock.getDelayedCalls()) == (body, [], [])
+
+
+def test_a_client_that_takes_nothing_is_noticed() -> None:
+    clock, stalls = Clock(), list[int]()
+    sending, consumer, _ = sender(clock, stalls)
+    sending.start()
+    consumer.producer.resumeProducing()
+    clock.advance(3.1)
+    assert stalls == [1]
+
+
+def test_a_client_that_leaves_ends_the_sending_quietly() -> None:
+    clock, stalls = Clock(), list[int]()
+    sending, consumer, _ = sender(clock, stalls)
+    done = sending.start()
+    consumer.producer.stopProducing()
+    done.cancel()
+    with pytest.raises(CancelledError):
+        fired(done)
+    assert (stalls, clock.getDelayedCalls()) == ([], [])
