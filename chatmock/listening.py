@@ -19,6 +19,7 @@ from chatmock.dialects.openai_errors import error_body
 from chatmock.errors import Kind, Refusal
 
 _IDLE_SECONDS = 75
+_access_log = Logger(namespace="chatmock.access")
 
 
 class BoundedRequest(Request):
@@ -115,7 +116,6 @@ class BoundedSite(Site):
     """
 
     noisy = False
-    log_line = Logger(namespace="chatmock.access")
 
     def __init__(self, resource: IResource, clock: IReactorTime, max_body_bytes: int) -> None:
         super().__init__(
@@ -132,12 +132,13 @@ class BoundedSite(Site):
     def log(self, request: Any) -> None:
         """One line for each answered request: never its query, its headers or its content."""
         path = request.uri.partition(b"?")[0][:200].decode("ascii", "backslashreplace")
-        self.log_line.info(
-            "{client} {method} {path} {status} {size} bytes {ms:.0f} ms",
-            client=request.getClientAddress().host,
-            method=request.method.decode("ascii", "backslashreplace"),
-            path="".join(c if c.isprintable() else "?" for c in path),
-            status=request.code,
-            size=request.sentLength,
-            ms=(self.clock.seconds() - request.arrived) * 1000,
+        method = request.method.decode("ascii", "backslashreplace")
+        line = (
+            f"{request.getClientAddress().host} {method} {path} {request.code} {request.sentLength} bytes"
+            f" {(self.clock.seconds() - request.arrived) * 1000:.0f} ms"
+        )
+        # One field, already whole: formatting several costs a small request a tenth of its time.
+        _access_log.info(
+            "{line}",
+            line=line if line.isprintable() else "".join(c if c.isprintable() else "?" for c in line),
         )

@@ -18,7 +18,10 @@ def large(start: Start, upstream: OpenAIServer) -> Daemon:
     """A daemon whose upstream answers with 20 MB."""
     upstream.reply_json(completion({"content": "x" * 20_000_000}))
     return start(
-        provider="compatible", compatible_base_url=upstream.url, compatible_api_key=Secret(KEY), stall_timeout=0.5
+        provider="compatible",
+        compatible_base_url=upstream.url,
+        compatible_api_key=Secret(KEY),
+        stall_timeout=0.5,
     )
 
 
@@ -48,7 +51,7 @@ async def test_a_fault_in_a_stream_cuts_it_short(
 
     def failing(self: Exchange, data: bytes) -> None:
         write(self, data)
-        self._producer = None
+        self._producer = None  # type: ignore[assignment]
         raise RuntimeError("a fault of ours")
 
     monkeypatch.setattr(Exchange, "_write_record", failing)
