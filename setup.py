@@ -27,6 +27,7 @@ setup(
         "chatmock.admission",
         "chatmock.dialects",
         "chatmock.providers",
+        "chatmock.providers.chatgpt",
         "chatmock.providers.demo",
         "chatmock.settings",
         "twisted.plugins",

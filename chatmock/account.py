@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from chatmock.catalogue import Catalogue, Model
+from chatmock.catalogue import Catalogue
+from chatmock.model import Model
 from chatmock.providers.interface import Credential, Provider
 from chatmock.upstream import Upstream
 

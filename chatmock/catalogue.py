@@ -8,18 +8,18 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import attrs
 
 from chatmock.errors import Kind, Refusal, bad_request
+from chatmock.model import Model
 
 
 @attrs.frozen
-class Model:
-    """One model an upstream offers. What the upstream does not say is None."""
+class Choice:
+    """Where a request goes."""
 
-    id: str
-    created: int | None = None
-    """Unix time in seconds."""
-    owned_by: str | None = None
-    context_length: int | None = None
-    """The window, prompt and answer together, in tokens."""
+    provider: str
+    model: str
+    """As the upstream knows it."""
+    effort: str | None = None
+    """The reasoning effort that the model's name ended in."""
 
 
 @attrs.frozen
@@ -37,40 +37,74 @@ class Catalogue:
     """Names the owner made up (or misses), to the model each stands for."""
     retired: Mapping[str, str] = attrs.field(factory=dict)
     """Names the upstream no longer serves, to the advice for who asks for one."""
+    tentative: bool = False
+    """Whether *models* is a guess, made before the upstream has told: other names may be right too."""
+    efforts: Collection[str] = ()
+    """Reasoning efforts that a model's name may end in, after a hyphen, a colon or an underscore."""
+    list_efforts: bool = False
+    """Whether each model is listed once more for each of its efforts."""
+    forced: str | None = None
+    """The model that answers, whatever is asked for."""
 
     def knows(self, name: str) -> bool:
-        """Whether *name* is listed, allowed or an alias."""
+        """Whether *name* is listed, allowed, an alias, or one of those with an effort after it."""
+        return self._has(name) or self._variant(name) is not None
+
+    def names(self) -> list[str]:
+        """Every name to pick from here, the upstream's own first."""
+        listed: list[str] = []
+        for model in (self.models or {}).values():
+            if model.listed:
+                listed.append(model.id)
+                if self.list_efforts:
+                    listed.extend(f"{model.id}-{effort}" for effort in model.efforts)
+        return list(dict.fromkeys([*listed, *self.allowed, *self.aliases]))
+
+    def details(self, name: str) -> Model | None:
+        """What is known of the model that *name* means."""
+        variant = None if self._has(name) else self._variant(name)
+        name = name if variant is None else variant[0]
+        return (self.models or {}).get(self.aliases.get(name, name))
+
+    def resolve(self, name: str) -> Choice:
+        """The upstream's model for *name*. An exact name goes before one with an effort after it.
+
+        :raises Refusal: ``model_not_found``, naming near matches, when the catalogue is known and lacks it.
+        """
+        if self.forced is not None:
+            return Choice(self.provider, self.forced)
+        if self._has(name):
+            return Choice(self.provider, self.aliases.get(name, name))
+        if (variant := self._variant(name)) is not None:
+            base, effort = variant
+            return Choice(self.provider, self.aliases.get(base, base), effort)
+        if name in self.retired:
+            raise not_found(f"The model {name!r} is retired at {self.provider}. {self.retired[name]}")
+        if not self.certain:
+            return Choice(self.provider, name)
+        raise unknown_model(name, self.names(), f"at {self.provider}")
+
+    @property
+    def certain(self) -> bool:
+        """Whether other names than the known ones are wrong: the upstream has told its models."""
+        return self.models is not None and not self.tentative and self.forced is None
+
+    def _has(self, name: str) -> bool:
         if name in self.aliases or name in self.allowed:
             return True
         return self.models is not None and (name in self.models or name in self.unlisted)
 
-    def names(self) -> list[str]:
-        """Every name a client may use here, the upstream's own first."""
-        return list(dict.fromkeys([*(self.models or ()), *self.allowed, *self.aliases]))
-
-    def resolve(self, name: str) -> str:
-        """The upstream's model for *name*.
-
-        :raises Refusal: ``model_not_found``, naming near matches, when the catalogue is known and lacks it.
-        """
-        if name in self.aliases:
-            return self.aliases[name]
-        if self.knows(name):
-            return name
-        if name in self.retired:
-            raise not_found(f"The model {name!r} is retired at {self.provider}. {self.retired[name]}")
-        if self.models is None:
-            return name
-        raise unknown_model(name, self.names(), f"at {self.provider}")
-
-
-@attrs.frozen
-class Choice:
-    """Where a request goes."""
-
-    provider: str
-    model: str
-    """As the upstream knows it."""
+    def _variant(self, name: str) -> tuple[str, str] | None:
+        """The known name and the effort that *name* is made of."""
+        if not self.efforts:
+            return None
+        for separator in "-:_":
+            base, _, effort = name.rpartition(separator)
+            if self._has(base):
+                model = (self.models or {}).get(self.aliases.get(base, base))
+                if effort in self.efforts or (model is not None and effort in model.efforts):
+                    return base, effort
+        return None
 
 
 def choose(
@@ -87,20 +121,20 @@ def choose(
             raise unknown_provider(wanted_provider, catalogues)
         bare = model.removeprefix(f"{wanted_provider}/")
         catalogue = catalogues[wanted_provider]
-        return Choice(wanted_provider, catalogue.resolve(model if catalogue.knows(model) else bare))
+        return catalogue.resolve(model if catalogue.knows(model) else bare)
     prefix, slash, bare = model.partition("/")
     if slash and bare and prefix in catalogues and not catalogues[default].knows(model):
         catalogue = catalogues[prefix]
-        return Choice(prefix, catalogue.resolve(model if catalogue.knows(model) else bare))
+        return catalogue.resolve(model if catalogue.knows(model) else bare)
     knowing = [name for name, catalogue in catalogues.items() if catalogue.knows(model)]
     if len(knowing) == 1:
-        return Choice(knowing[0], catalogues[knowing[0]].resolve(model))
-    return Choice(default, _resolve_by_default(model, default, catalogues))
+        return catalogues[knowing[0]].resolve(model)
+    return _resolve_by_default(model, default, catalogues)
 
 
-def _resolve_by_default(model: str, default: str, catalogues: Mapping[str, Catalogue]) -> str:
+def _resolve_by_default(model: str, default: str, catalogues: Mapping[str, Catalogue]) -> Choice:
     catalogue = catalogues[default]
-    if catalogue.models is not None and not catalogue.knows(model):
+    if catalogue.certain and not catalogue.knows(model):
         for retiring in (catalogue, *catalogues.values()):
             if model in retiring.retired:
                 retiring.resolve(model)
@@ -126,8 +160,7 @@ def listing(default: str, catalogues: Mapping[str, Catalogue]) -> list[Row]:
         for name in catalogue.names():
             shown = f"{provider}/{name}" if name in taken else name
             taken.add(name)
-            details = (catalogue.models or {}).get(catalogue.aliases.get(name, name))
-            rows.append((shown, provider, details))
+            rows.append((shown, provider, catalogue.details(name)))
     return rows
 
 

@@ -7,8 +7,12 @@ from typing import Any, Literal
 
 import attrs
 
+from chatmock.model import Model
+
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 ToolChoiceMode = Literal["none", "auto", "required", "named"]
+Thinking = Literal["think-tags", "o3", "legacy", "current", "reasoning-content", "none"]
+"""Forms of the model's thinking (spec chatgpt.md, 3.7); ``current`` is another name of ``legacy``."""
 
 
 @attrs.frozen
@@ -170,7 +174,13 @@ class ChatRequest:
     extras: Mapping[str, Any] = attrs.field(factory=dict)
     """Fields without a home above (sampling, vendor extensions), as OpenAI chat names them."""
     source: Source | None = None
-    window: int | None = None
-    """The model's window in tokens, set by routing where the catalogue tells it."""
+    details: Model | None = None
+    """What the catalogue says of the model, set by routing."""
+    model_effort: str | None = None
+    """The reasoning effort that the model's name ended in; what the request itself says goes before it."""
+    session: str | None = None
+    """The client's own name for the conversation (``X-Session-Id``), which keeps the upstream's prompt cache."""
+    thinking: Thinking = "reasoning-content"
+    """How an OpenAI chat client is shown the model's thinking by an upstream of another dialect."""
     force_stream: bool = False
     """Whether the upstream is to be asked for a stream although the client wants a whole answer."""

@@ -10,8 +10,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from chatmock.account import Account
-from chatmock.catalogue import Catalogue, Model
+from chatmock.catalogue import Catalogue
 from chatmock.errors import Refusal
+from chatmock.model import Model
 from chatmock.upstream import read_start, response_headers
 
 _FRESH_SECONDS = 600.0
@@ -93,7 +94,7 @@ class Discovery:
 
     async def _ask(self, account: Account) -> Sequence[Model]:
         provider = account.provider
-        response = await account.upstream.send(provider, provider.catalogue_request(account.credential))
+        response = await account.upstream.send(provider.title, provider.catalogue_request(account.credential))
         body = await read_start(response, self._clock, _MOST_BYTES, _READ_SECONDS)
         if response.code != 200:
             raise provider.refusal(response.code, response_headers(response), body)

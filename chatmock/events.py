@@ -100,6 +100,8 @@ class Finished:
     """The answer is complete; *reasons* has one entry a choice, in the order of the choices."""
 
     reasons: tuple[FinishReason, ...]
+    cut: bool = False
+    """Whether the answer was ended here, while its upstream had more to say."""
 
 
 @attrs.frozen

@@ -128,8 +128,7 @@ class Exchange:
         asked = chat.model or self._default_model(wanted)
         choice = choose(asked, wanted, desk.default_provider, catalogues)
         details = (catalogues[choice.provider].models or {}).get(choice.model)
-        window = None if details is None else details.context_length
-        self._chat = attrs.evolve(chat, model=choice.model, window=window)
+        self._chat = attrs.evolve(chat, model=choice.model, model_effort=choice.effort, details=details)
         return desk.accounts[choice.provider]
 
     def _default_model(self, wanted_provider: str | None) -> str:
@@ -175,7 +174,7 @@ class Exchange:
         desk, request = self._desk, self._request
         asking = account.provider.request(self._chat, account.credential)
         self._notes.update(asking.notes)
-        response = await account.upstream.send(account.provider, asking)
+        response = await account.upstream.send(account.provider.title, asking)
         await self._check(account, asking, response)
         whole: list[bytes] = []
         relay = BodyRelay(

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-__all__ = ["JSONError", "Raw", "Struct", "convert", "dumps", "loads", "loads_object", "reader"]
+__all__ = ["JSONError", "Raw", "Struct", "convert", "dumps", "indented", "loads", "loads_object", "reader"]
 
 T = TypeVar("T")
 _untyped = msgspec.json.Decoder()
@@ -20,6 +20,10 @@ _encoder = msgspec.json.Encoder()
 
 dumps: Callable[[object], bytes] = _encoder.encode
 """Encode plain values (and :class:`Struct`, :class:`Raw`) as compact UTF-8 JSON without line breaks."""
+
+
+indented: Callable[[bytes], bytes] = msgspec.json.format
+"""JSON text with line breaks, for files that people look at."""
 
 
 class JSONError(ValueError):

@@ -19,7 +19,7 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IClientRequest, IResponse
 from zope.interface import implementer
 
 from chatmock.providers.demo import Script, script
-from chatmock.providers.interface import Provider, UpstreamRequest
+from chatmock.providers.interface import UpstreamRequest
 
 
 class DemoUpstream:
@@ -28,7 +28,7 @@ class DemoUpstream:
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
 
-    def send(self, provider: Provider, request: UpstreamRequest) -> Deferred[IResponse]:
+    def send(self, title: str, request: UpstreamRequest) -> Deferred[IResponse]:
         """Answer *request*; fires in a later turn of the reactor. Cancelling before that leaves nothing behind."""
         answer: Deferred[None] = Deferred(lambda _: later.cancel())
         later: IDelayedCall = self._clock.callLater(0, answer.callback, None)

@@ -21,7 +21,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS, IResponse
 
 from chatmock.errors import Kind, Refusal
-from chatmock.providers.interface import Provider, UpstreamRequest
+from chatmock.providers.interface import UpstreamRequest
 from chatmock.upstream_agent import ConnectionPool, EncodedAnswer, NoCookies, UpstreamAgent, WholeBody
 
 ERROR_BODY_LIMIT = 64 * 1024
@@ -29,10 +29,12 @@ _NO_COOKIES = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
 class Upstream(Protocol):
-    """Where requests of one provider go."""
+    """Where requests to an upstream go."""
 
-    def send(self, provider: Provider, request: UpstreamRequest) -> Deferred[IResponse]:
+    def send(self, title: str, request: UpstreamRequest) -> Deferred[IResponse]:
         """Send *request*; fires with the response at its headers, whatever its status.
+
+        :param title: what people call the upstream, for messages.
 
         Fails with :exc:`Refusal` (upstream failed or timed out). Cancelling closes the connection and fails
         with :exc:`CancelledError`.
@@ -66,7 +68,7 @@ class UpstreamClient:
             data_to_body_producer=WholeBody,
         )
 
-    def send(self, provider: Provider, request: UpstreamRequest) -> Deferred[IResponse]:
+    def send(self, title: str, request: UpstreamRequest) -> Deferred[IResponse]:
         """Send *request*; see :class:`Upstream`."""
         answer: Deferred[Any] = self._http.request(
             request.method,
@@ -79,7 +81,7 @@ class UpstreamClient:
             reactor=self._clock,
         )
         timeout = self._first_byte_timeout
-        answer.addErrback(_explain, provider.title, timeout)
+        answer.addErrback(_explain, title, timeout)
         return answer.addCallback(lambda response: response.original)
 
     def close(self) -> None:

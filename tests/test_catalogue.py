@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from chatmock.catalogue import Catalogue, Choice, Model, choose, listing
+from chatmock.catalogue import Catalogue, Choice, choose, listing
 from chatmock.errors import Kind, Refusal
+from chatmock.model import Model
 
 
 def catalogue(provider: str, *names: str, known: bool = True, **more: object) -> Catalogue:

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "chatmock"
 
 LAYERS: list[list[str]] = [
     ["jsontext"],
-    ["errors", "settings"],
+    ["errors", "model", "settings"],
     ["conversation", "framing"],
     ["events", "catalogue"],
     ["answer"],
@@ -23,7 +23,7 @@ LAYERS: list[list[str]] = [
     ["http1"],
     ["upstream_connection"],
     ["logs", "certificates", "upstream_agent", "options"],
-    ["upstream", "playback"],
+    ["upstream", "playback", "state_files"],
     ["account"],
     ["whole_body"],
     ["admission", "discovery", "relay"],
@@ -36,7 +36,7 @@ LAYERS: list[list[str]] = [
 ]
 """From the bottom up: a module imports from its own package and from the lines above its own, never sideways."""
 
-PURE = ["jsontext", "http1", "errors", "settings", "conversation", "framing", "events", "catalogue", "answer",
+PURE = ["jsontext", "http1", "model", "errors", "settings", "conversation", "framing", "events", "catalogue", "answer",
         "dialects", "providers", "transcoding", "banner", "admission.backoff", "admission.limits"]  # fmt: skip
 
 

@@ -70,7 +70,7 @@ def run(clock: Clock, seconds: float = 10.0) -> None:
 
 def sent(clock: Clock, text: str) -> Any:
     chat = ChatRequest("demo", (Message("user", (Text(text),)),), stream=True)
-    return DemoUpstream(clock).send(Demo(), Demo().request(chat, Credential()))
+    return DemoUpstream(clock).send("demo", Demo().request(chat, Credential()))
 
 
 # --- the response ---

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from chatmock import jsontext
-from chatmock.catalogue import Model, Row
+from chatmock.catalogue import Row
+from chatmock.model import Model
 
 
 def models_body(rows: Iterable[Row], started: int) -> bytes:

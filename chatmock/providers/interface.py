@@ -7,10 +7,10 @@ from typing import Protocol
 
 import attrs
 
-from chatmock.catalogue import Model
 from chatmock.conversation import ChatRequest, Identity
 from chatmock.errors import Refusal
 from chatmock.events import Event, Failed, Finished, Usage
+from chatmock.model import Model
 from chatmock.settings import Secret
 
 Headers = Mapping[str, str]
@@ -22,6 +22,8 @@ class Credential:
     """What proves to an upstream who is asking."""
 
     token: Secret | None = None
+    account_id: str = ""
+    """Which of the owner's accounts or workspaces it is for, where the upstream asks."""
 
 
 @attrs.frozen

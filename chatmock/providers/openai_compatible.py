@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from chatmock import __version__, jsontext
-from chatmock.catalogue import Model
 from chatmock.conversation import ChatRequest, Identity
 from chatmock.errors import Kind, Refusal
 from chatmock.framing import DEFAULT_RECORD_LIMIT
 from chatmock.jsontext import JSONError
+from chatmock.model import Model
 from chatmock.providers.interface import Amendment, Credential, Headers, UpstreamRequest, passes
 from chatmock.providers.openai_decoder import ChatDecoder
 from chatmock.providers.openai_differences import Differences

@@ -28,9 +28,10 @@ def finish_reason(reason: str, native: str | None) -> str:
 
 def prepare(chat: ChatRequest) -> Amendment:
     """Cut the conversation to the model's window, by estimate, leaving room for the answer."""
-    if chat.window is None:
+    window = None if chat.details is None else chat.details.context_length
+    if window is None:
         return Amendment(chat, {})
-    cut = truncate(chat.messages, chat.window - (chat.max_tokens or 0))
+    cut = truncate(chat.messages, window - (chat.max_tokens or 0))
     if cut is None:
         return Amendment(chat, {})
     return Amendment(with_messages(chat, cut.kept), {NOTE: cut.note})

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
-from chatmock.catalogue import Model
 from chatmock.conversation import ChatRequest, Identity
 from chatmock.errors import Refusal, bad_request
+from chatmock.model import Model
 from chatmock.providers.demo.asked import MODELS
 from chatmock.providers.demo.script import BASE_URL, Script, script
 from chatmock.providers.interface import Amendment, Credential, Headers, UpstreamRequest, passes

@@ -1,0 +1,43 @@
+"""Everything about ChatGPT's login and backend that may change without notice, in one table (spec chatgpt.md, 1.1, 2.1, 2.2)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from chatmock import __version__
+
+TITLE: Final = "ChatGPT"
+WIRE: Final = "openai-responses"
+
+CLIENT_ID: Final = "app_EMoamEEZ73f0CkXaXp7hrann"
+"""The public OAuth client of the Codex programs; the issuer knows no other for this backend."""
+SCOPE: Final = "openid profile email offline_access"
+AUTHORIZE_PATH: Final = "/oauth/authorize"
+TOKEN_PATH: Final = "/oauth/token"  # noqa: S105  # a path
+DEVICE_CODE_PATH: Final = "/api/accounts/deviceauth/usercode"
+DEVICE_TOKEN_PATH: Final = "/api/accounts/deviceauth/token"  # noqa: S105  # a path
+DEVICE_PAGE: Final = "/codex/device"
+DEVICE_REDIRECT_PATH: Final = "/deviceauth/callback"
+CALLBACK_PORT: Final = 1455
+CALLBACK_PATH: Final = "/auth/callback"
+REDIRECT_URI: Final = f"http://localhost:{CALLBACK_PORT}{CALLBACK_PATH}"
+"""Fixed by the issuer for its client: always ``localhost``, whatever the callback server listens on."""
+AUTH_CLAIM: Final = "https://api.openai.com/auth"
+"""The claim of the tokens that tells account and plan."""
+LOG_IN_AGAIN: Final = frozenset(
+    ["refresh_token_expired", "refresh_token_reused", "refresh_token_invalidated", "invalid_grant"]
+)
+"""Errors of the token endpoint after which only a new login helps (1.9)."""
+
+RESPONSES_PATH: Final = "/responses"
+MODELS_PATH: Final = "/models"
+CLIENT_VERSION: Final = "0.146.0"
+"""The catalogue leaves out models that are newer than this client version (2.9)."""
+ORIGINATOR: Final = "chatmock"
+USER_AGENT: Final = f"chatmock/{__version__}"
+BETA: Final = "responses=experimental"
+
+MOST_NAME_CHARS: Final = 64
+"""Longer names of functions are refused (2.4)."""
+RECORD_LIMIT: Final = 32 * 1024 * 1024
+"""Bytes; an event that repeats a whole answer or carries a picture goes beyond the usual megabyte (3.1)."""

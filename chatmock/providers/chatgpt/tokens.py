@@ -1,0 +1,157 @@
+"""The login's tokens, the file that keeps them, and what they say of the account (spec chatgpt.md, 1.6, 1.7).
+
+The tokens' signatures are not checked: they come from the issuer over TLS, and only the issuer's answer counts.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from chatmock import jsontext
+from chatmock.jsontext import JSONError
+from chatmock.providers.chatgpt.contract import AUTH_CLAIM
+from chatmock.settings import Secret
+
+_FILE_KEYS = ("tokens", "last_refresh", "login_needed")
+_TOKEN_KEYS = ("id_token", "access_token", "refresh_token", "account_id")
+
+
+@attrs.frozen
+class Tokens:
+    """A login."""
+
+    id_token: Secret
+    access_token: Secret
+    refresh_token: Secret | None = None
+    account_id: str = ""
+    last_refresh: str = ""
+    """When they were issued, as ISO 8601 in UTC; empty where that is not known."""
+    login_needed: str = ""
+    """The issuer's final error, after which only a new login helps; empty while all is well."""
+    more: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    """What else the file holds; kept when it is rewritten."""
+    more_tokens: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    """What else its ``tokens`` object holds."""
+
+    @property
+    def expires_at(self) -> float | None:
+        """When the access token ends, in Unix seconds; None where it does not say."""
+        exp = claims(self.access_token).get("exp")
+        return float(exp) if isinstance(exp, int | float) and not isinstance(exp, bool) else None
+
+
+@attrs.frozen
+class Owner:
+    """Whose login it is, as far as the tokens tell."""
+
+    login: str | None
+    plan: str | None
+    account_id: str | None
+    plan_until: str | None
+    """The end of the subscription, as the issuer writes it."""
+
+
+def claims(token: Secret) -> Mapping[str, Any]:
+    """The claims of a JWT; empty for what is none."""
+    try:
+        middle = token.reveal().split(".")[1]
+        return jsontext.loads_object(base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4)))
+    except (IndexError, ValueError, binascii.Error, JSONError):
+        return {}
+
+
+def account_id(id_token: Secret) -> str:
+    """The account that an id token names; empty for none."""
+    return _text(_auth(id_token).get("chatgpt_account_id")) or ""
+
+
+def owner(tokens: Tokens) -> Owner:
+    """What the tokens say of their owner."""
+    identity, auth, access = claims(tokens.id_token), _auth(tokens.id_token), _auth(tokens.access_token)
+    until = auth.get("chatgpt_subscription_active_until")
+    return Owner(
+        login=_text(identity.get("email")) or _text(identity.get("preferred_username")),
+        plan=_text(access.get("chatgpt_plan_type")) or _text(auth.get("chatgpt_plan_type")),
+        account_id=tokens.account_id or _text(auth.get("chatgpt_account_id")),
+        plan_until=_text(until),
+    )
+
+
+def read_tokens(data: bytes) -> Tokens | None:
+    """The login in an ``auth.json``; None for a file without one.
+
+    :raises JSONError: when it is no JSON object.
+    """
+    body = jsontext.loads_object(data)
+    held = body.get("tokens")
+    if not isinstance(held, dict):
+        return None
+    access = _text(held.get("access_token"))
+    if access is None:
+        return None
+    refresh = _text(held.get("refresh_token"))
+    id_token = Secret(_text(held.get("id_token")) or "")
+    return Tokens(
+        id_token,
+        Secret(access),
+        None if refresh is None else Secret(refresh),
+        _text(held.get("account_id")) or account_id(id_token),
+        _text(body.get("last_refresh")) or "",
+        _text(body.get("login_needed")) or "",
+        {key: value for key, value in body.items() if key not in _FILE_KEYS},
+        {key: value for key, value in held.items() if key not in _TOKEN_KEYS},
+    )
+
+
+def write_tokens(tokens: Tokens) -> bytes:
+    """The ``auth.json`` that keeps *tokens*, with all that was in it before."""
+    refresh = tokens.refresh_token
+    held = {
+        **tokens.more_tokens,
+        "id_token": tokens.id_token.reveal(),
+        "access_token": tokens.access_token.reveal(),
+        "refresh_token": "" if refresh is None else refresh.reveal(),
+        "account_id": tokens.account_id,
+    }
+    body = {**tokens.more, "tokens": held, "last_refresh": tokens.last_refresh}
+    if tokens.login_needed:
+        body["login_needed"] = tokens.login_needed
+    return jsontext.indented(jsontext.dumps(body)) + b"\n"
+
+
+def issued(answer: Mapping[str, Any], now: float, before: Tokens | None = None) -> Tokens:
+    """The login out of an answer of the token endpoint; what the answer leaves out stays as *before*.
+
+    :param now: Unix time in seconds.
+    :raises JSONError: when the answer holds no tokens.
+    """
+    access, identity = _text(answer.get("access_token")), _text(answer.get("id_token"))
+    if access is None or identity is None:
+        raise JSONError("the answer holds no id_token and access_token")
+    refresh = _text(answer.get("refresh_token"))
+    kept = None if before is None else before.refresh_token
+    id_token = Secret(identity)
+    return Tokens(
+        id_token,
+        Secret(access),
+        kept if refresh is None else Secret(refresh),
+        account_id(id_token) or ("" if before is None else before.account_id),
+        dt.datetime.fromtimestamp(now, dt.UTC).isoformat().replace("+00:00", "Z"),
+        more={} if before is None else before.more,
+        more_tokens={} if before is None else before.more_tokens,
+    )
+
+
+def _auth(token: Secret) -> Mapping[str, Any]:
+    auth = claims(token).get(AUTH_CLAIM)
+    return auth if isinstance(auth, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

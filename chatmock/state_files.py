@@ -1,0 +1,90 @@
+"""Files of the state folder: private from their creation, replaced whole or not at all, locked between processes.
+
+Everything here blocks for a moment (fsync, a lock's system call): daemons call it from a thread.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+
+def state_folder(home: Path) -> Path:
+    """The folder *home* with ``~`` expanded; not made yet."""
+    return Path(os.path.expanduser(home))  # noqa: PTH111  # Path.expanduser raises for users nobody knows
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make *folder*, for its owner alone, where it is not there yet.
+
+    :raises OSError: when it cannot be made.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Replace *path* by *data*, readable for its owner alone; a crash leaves the old content or the new, whole.
+
+    :raises OSError: when it cannot be written; the old content is then untouched.
+    """
+    make_private_folder(path.parent)
+    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            new.unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class FileLock:
+    """A lock between processes, which the system takes back from one that dies.
+
+    The file stays: removing it would let two processes hold two locks of one name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def try_acquire(self) -> bool:
+        """Take the lock if it is free.
+
+        :raises OSError: when the lock's file cannot be made.
+        """
+        make_private_folder(self._path.parent)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(self._path, flags, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Give the lock back, if it is held."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
