@@ -2,14 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import attrs
+from twisted.web.iweb import IResponse
 
 from chatmock.catalogue import Catalogue
 from chatmock.model import Model
-from chatmock.providers.interface import Credential, Provider
-from chatmock.upstream import Upstream
+from chatmock.providers.interface import Credential, Headers, Provider, UpstreamRequest
+from chatmock.upstream import Upstream, discard, response_headers
+
+
+class Credentials(Protocol):
+    """Where the credential of a provider comes from."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is one, as far as can be told without asking anybody."""
+
+    async def current(self) -> Credential:
+        """The credential to use now, renewed before if it is about to end.
+
+        :raises Refusal: unauthenticated, when the owner has to log in.
+        """
+
+    async def renewed(self, refused: Credential) -> Credential | None:
+        """Another credential after the upstream has not accepted *refused*; None when there is none to be had.
+
+        :raises Refusal: unauthenticated, when the owner has to log in.
+        """
+
+
+class CatalogueMemory(Protocol):
+    """Keeps a provider's list of models over restarts."""
+
+    def recall(self) -> tuple[bytes, str] | None:
+        """The list as the upstream sent it, and its entity tag; None where none is kept for the present login."""
+
+    def keep(self, body: bytes, etag: str) -> object:
+        """Remember the list *body*, whose entity tag is *etag* (empty for none)."""
+
+
+@attrs.frozen
+class FixedCredential:
+    """A key out of the settings: it is what it is."""
+
+    credential: Credential
+    ready: bool = attrs.field(default=True, init=False)
+
+    async def current(self) -> Credential:
+        """The one there is."""
+        return self.credential
+
+    async def renewed(self, refused: Credential) -> Credential | None:
+        """None: there is no other."""
+        return None
 
 
 @attrs.frozen
@@ -17,20 +65,96 @@ class Account:
     """One usable provider."""
 
     provider: Provider
-    credential: Credential
+    credentials: Credentials
     upstream: Upstream
     allowed: Sequence[str] = ()
     """Model names the owner allows besides the catalogue."""
     aliases: Mapping[str, str] = attrs.field(factory=dict)
+    list_efforts: bool = False
+    """Whether each model is listed once more for each reasoning effort it has."""
+    forced_model: str | None = None
+    """The model that answers, whatever is asked for."""
+    observe: Callable[[Headers], object] | None = None
+    """Is given the headers of every answer."""
+    memory: CatalogueMemory | None = None
+    """Where its models are kept over restarts."""
 
     def catalogue(self, models: Sequence[Model] | None) -> Catalogue:
         """The catalogue of *models*; None while they are not known."""
-        default = self.provider.default_model
+        provider = self.provider
+        guessed = models is None and bool(provider.presumed)
+        known = provider.presumed if guessed else models
         return Catalogue(
-            self.provider.name,
-            None if models is None else {model.id: model for model in models},
-            () if default is None else (default,),
+            provider.name,
+            None if known is None else {model.id: model for model in known},
+            () if provider.default_model is None else (provider.default_model,),
             self.allowed,
             self.aliases,
-            self.provider.retired,
+            provider.retired,
+            tentative=guessed,
+            efforts=provider.efforts,
+            list_efforts=self.list_efforts,
+            forced=self.forced_model,
         )
+
+    async def ask(self, build: Callable[[Credential], UpstreamRequest]) -> tuple[UpstreamRequest, IResponse]:
+        """Send what *build* makes of the credential; once more with a new one where the first is not accepted.
+
+        The response is at its headers, whatever its status. Cancelling closes the connection.
+
+        :raises Refusal: when there is no credential, or no response.
+        """
+        credential = await self.credentials.current()
+        asking, response = await self._send(build(credential))
+        if response.code != 401:
+            return asking, response
+        try:
+            renewed = await self.credentials.renewed(credential)
+        except BaseException:
+            discard(response)
+            raise
+        if renewed is None:
+            return asking, response
+        discard(response)
+        return await self._send(build(renewed))
+
+    async def _send(self, asking: UpstreamRequest) -> tuple[UpstreamRequest, IResponse]:
+        response = await self.upstream.send(self.provider.title, asking)
+        if self.observe is not None:
+            self.observe(response_headers(response))
+        return asking, response
+
+
+@attrs.frozen
+class Accounts:
+    """Every provider there is an account for, and which of them answers whom."""
+
+    by_name: Mapping[str, Account]
+    """In the order in which a default one is looked for. The last needs no account at all."""
+    chosen: str | None = None
+    """The default provider, where the owner has named one."""
+
+    @property
+    def ready(self) -> Sequence[str]:
+        """Those with a credential now: a login may come and go while the daemon runs."""
+        return [name for name, account in self.by_name.items() if account.credentials.ready]
+
+    @property
+    def default(self) -> str:
+        """The one for requests that name none."""
+        return self.chosen or self.ready[0]
+
+    @property
+    def offered(self) -> Sequence[str]:
+        """Those whose models are listed: the demo's only where it is all there is, or asked for."""
+        default = self.default
+        return [name for name in self.ready if name != "demo" or default == "demo"]
+
+    def reachable(self, model: str, wanted: str | None) -> Sequence[str]:
+        """Those that may answer a request for *model*: without a credential only who is named, to say what is missing.
+
+        :param wanted: the ``provider`` query argument.
+        """
+        ready = self.ready
+        named = {wanted, model.partition("/")[0] if "/" in model else None, self.default}
+        return [name for name in self.by_name if name in ready or name in named]

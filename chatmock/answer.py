@@ -38,6 +38,8 @@ class AnswerChoice:
 
     text: list[str] = attrs.field(factory=list)
     reasoning: list[str] = attrs.field(factory=list)
+    summary: list[str] = attrs.field(factory=list)
+    """The part of the reasoning that is a summary of it."""
     refusal: list[str] = attrs.field(factory=list)
     calls: list[CompleteCall] = attrs.field(factory=list)
     annotations: list[Mapping[str, Any]] = attrs.field(factory=list)
@@ -74,8 +76,10 @@ class Answer:
                 spoken.text.append(text)
                 if logprobs is not None:
                     spoken.logprobs = [*(spoken.logprobs or ()), *logprobs]
-            case ReasoningDelta(text=text, choice=choice):
+            case ReasoningDelta(text, kind, _, choice):
                 self.choice(choice).reasoning.append(text)
+                if kind == "summary":
+                    self.choice(choice).summary.append(text)
             case RefusalDelta(text, choice):
                 self.choice(choice).refusal.append(text)
             case ToolCallDelta():

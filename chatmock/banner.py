@@ -18,14 +18,14 @@ def banner(
     """The start message.
 
     :param urls: where it listens, without a path. *default*: the provider for requests that name none.
-    :param usable: every usable provider. *missing*: the others, each with the variable it lacks.
+    :param usable: every usable provider. *missing*: the others, each with what to do about it.
     :param model: for the example; None for requests without one.
     :param needs_token: whether clients must show the access token.
     """
     lines = [f"chatmock {__version__} listens on {', '.join(f'{url}/v1' for url in urls)}"]
     others = [name for name in usable if name != default]
     lines.append(f"answers from: {default} (default){''.join(f', {name}' for name in others)}")
-    lines.extend(f"not usable:   {name} (set {variable})" for name, variable in missing)
+    lines.extend(f"not usable:   {name} ({what})" for name, what in missing)
     if urls:
         lines.extend(["try it:", *_snippet(urls[0], model, needs_token)])
     return "\n".join(lines)

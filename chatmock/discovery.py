@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import attrs
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -13,6 +14,7 @@ from chatmock.account import Account
 from chatmock.catalogue import Catalogue
 from chatmock.errors import Refusal
 from chatmock.model import Model
+from chatmock.providers.interface import Credential, UpstreamRequest
 from chatmock.upstream import read_start, response_headers
 
 _FRESH_SECONDS = 600.0
@@ -30,9 +32,10 @@ class Discovery:
     def __init__(self, accounts: Mapping[str, Account], clock: IReactorTime) -> None:
         self._accounts = accounts
         self._clock = clock
-        self._catalogues = {name: account.catalogue(None) for name, account in accounts.items()}
-        self._renew_at = dict.fromkeys(accounts, float("-inf"))
+        self._etags: dict[str, str] = {}
         self._asked: set[str] = set()
+        self._catalogues = {name: self._recall(name, account) for name, account in accounts.items()}
+        self._renew_at = dict.fromkeys(accounts, float("-inf"))
         self._running: dict[str, Deferred[None]] = {}
         self._waiters: list[Deferred[None]] = []
 
@@ -40,7 +43,7 @@ class Discovery:
         """The catalogues as far as they are known, at once; stale ones are being renewed behind."""
         now = self._clock.seconds()
         for name, at in self._renew_at.items():
-            if now >= at and name not in self._running:
+            if now >= at and name not in self._running and self._accounts[name].credentials.ready:
                 self._start(name)
         return self._catalogues
 
@@ -52,7 +55,7 @@ class Discovery:
         """
         known = self.current()
         until = self._clock.seconds() + _PATIENCE_SECONDS
-        while len(self._asked) < len(self._accounts) and (left := until - self._clock.seconds()) > 0:
+        while not self._asked.issuperset(self._running) and (left := until - self._clock.seconds()) > 0:
             waiter: Deferred[None] = Deferred(self._waiters.remove)
             self._waiters.append(waiter)
             try:
@@ -65,6 +68,20 @@ class Discovery:
         """End what is being asked."""
         for running in list(self._running.values()):
             running.cancel()
+
+    def _recall(self, name: str, account: Account) -> Catalogue:
+        """What is known of *name* before it has been asked: what it said before the restart, or what is presumed."""
+        kept = None if account.memory is None else account.memory.recall()
+        if kept is not None:
+            try:
+                catalogue = account.catalogue(account.provider.read_catalogue(kept[0]))
+            except Refusal as refusal:
+                self.log.warn("the kept models of {name} are not used: {why}", name=name, why=refusal.message)
+            else:
+                self._etags[name] = kept[1]
+                self._asked.add(name)
+                return catalogue
+        return account.catalogue(None)
 
     def _start(self, name: str) -> None:
         self._renew_at[name] = self._clock.seconds() + _FRESH_SECONDS
@@ -83,19 +100,34 @@ class Discovery:
     async def _renew(self, name: str) -> None:
         account = self._accounts[name]
         try:
-            models = await self._ask(account)
+            models = await self._ask(name, account)
         except CancelledError:
             return
         except Refusal as refusal:
             self._renew_at[name] = self._clock.seconds() + _RETRY_SECONDS
             self.log.warn("the models of {name} are not known: {why}", name=name, why=refusal.message)
             return
-        self._catalogues[name] = account.catalogue(models)
+        if models is not None:
+            self._catalogues[name] = account.catalogue(models)
 
-    async def _ask(self, account: Account) -> Sequence[Model]:
+    async def _ask(self, name: str, account: Account) -> Sequence[Model] | None:
+        """The models of *name*; None when they are still the known ones."""
         provider = account.provider
-        response = await account.upstream.send(provider.title, provider.catalogue_request(account.credential))
+        etag = self._etags.get(name, "")
+
+        def request(credential: Credential) -> UpstreamRequest:
+            asking = provider.catalogue_request(credential)
+            return attrs.evolve(asking, headers={**asking.headers, "If-None-Match": etag}) if etag else asking
+
+        _, response = await account.ask(request)
+        headers = response_headers(response)
         body = await read_start(response, self._clock, _MOST_BYTES, _READ_SECONDS)
+        if response.code == 304 and etag:
+            return None
         if response.code != 200:
-            raise provider.refusal(response.code, response_headers(response), body)
-        return provider.read_catalogue(body)
+            raise provider.refusal(response.code, headers, body)
+        models = provider.read_catalogue(body)
+        self._etags[name] = headers.get("etag", "")
+        if account.memory is not None:
+            account.memory.keep(body, self._etags[name])
+        return models

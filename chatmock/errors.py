@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 import attrs
 
@@ -44,6 +45,8 @@ class Refusal(Exception):
     """The request field at fault, such as ``messages[3].content``."""
     retry_after: float | None = None
     """Seconds after which another try makes sense, where that is known."""
+    more: Mapping[str, object] = attrs.field(factory=dict)
+    """Further fields for the client, as the upstream names them: ``resets_at``, ``plan_type``."""
     retryable: bool = False
     """Whether chatmock itself may send the same request again (a passing fault upstream, nothing answered yet)."""
 

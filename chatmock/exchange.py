@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.web.iweb import IRequest, IResponse
 
-from chatmock.account import Account
+from chatmock.account import Account, Accounts
 from chatmock.admission.backoff import Backoff
 from chatmock.admission.guard import Guard
 from chatmock.admission.limits import Limits
@@ -63,11 +63,8 @@ class Desk:
     slots: Slots
     backoff: Backoff
     timeouts: Timeouts
-    accounts: Mapping[str, Account]
-    offered: Sequence[str]
-    """The accounts whose models are listed; the others answer who names them."""
+    accounts: Accounts
     discovery: Discovery
-    default_provider: str
     default_model: str | None
 
     def answer(self, request: IRequest, dialect: Dialect) -> Deferred[bytes | None]:
@@ -123,20 +120,22 @@ class Exchange:
     async def _route(self) -> Account:
         """The account that answers; the chat then names the model as its upstream knows it."""
         desk, chat = self._desk, self._chat
-        catalogues = await desk.discovery.catalogues()
+        known = await desk.discovery.catalogues()
+        default = desk.accounts.default
         wanted = query_argument(self._request, b"provider")
-        asked = chat.model or self._default_model(wanted)
-        choice = choose(asked, wanted, desk.default_provider, catalogues)
+        asked = chat.model or self._default_model(wanted, default)
+        catalogues = {name: known[name] for name in desk.accounts.reachable(asked, wanted)}
+        choice = choose(asked, wanted, default, catalogues)
         details = (catalogues[choice.provider].models or {}).get(choice.model)
         self._chat = attrs.evolve(chat, model=choice.model, model_effort=choice.effort, details=details)
-        return desk.accounts[choice.provider]
+        return desk.accounts.by_name[choice.provider]
 
-    def _default_model(self, wanted_provider: str | None) -> str:
+    def _default_model(self, wanted: str | None, default: str) -> str:
         desk = self._desk
-        if desk.default_model is not None and wanted_provider in (None, desk.default_provider):
+        if desk.default_model is not None and wanted in (None, default):
             return desk.default_model
-        name = wanted_provider or desk.default_provider
-        account = desk.accounts.get(name)
+        name = wanted or default
+        account = desk.accounts.by_name.get(name)
         catalogue = desk.discovery.current().get(name)
         model = account.provider.default_model if account is not None else None
         model = model or next(iter(catalogue.names() if catalogue is not None else ()), None)
@@ -172,9 +171,10 @@ class Exchange:
         :raises Refusal: while the client has not been answered anything.
         """
         desk, request = self._desk, self._request
-        asking = account.provider.request(self._chat, account.credential)
+        asking, response = await account.ask(
+            lambda credential: account.provider.request(self._chat, credential)
+        )
         self._notes.update(asking.notes)
-        response = await account.upstream.send(account.provider.title, asking)
         await self._check(account, asking, response)
         whole: list[bytes] = []
         relay = BodyRelay(

@@ -75,8 +75,12 @@ class BodyRelay(Protocol):
         if not self._pass_on(transcoder.feed, data):
             return
         if transcoder.outcome is not None:
-            self._end(transcoder.outcome)
-            self._timer = self._clock.callLater(_LINGER, self._close_upstream)
+            outcome = transcoder.outcome
+            self._end(outcome)
+            if isinstance(outcome, Finished) and outcome.cut:
+                self._close_upstream()  # it would go on for nobody, at the owner's cost
+            else:
+                self._timer = self._clock.callLater(_LINGER, self._close_upstream)
         elif transcoder.records != self._records:
             self._records = transcoder.records
             if self._timer is not None and not self._paused:

@@ -15,12 +15,14 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from chatmock import jsontext
 from chatmock.catalogue import Catalogue, Row, listing, unknown_model
+from chatmock.conversation import Thinking
 from chatmock.dialects import OpenAIChat, OpenAICompletions
 from chatmock.dialects.openai_models import model_body, models_body
 from chatmock.errors import Kind, Refusal
 from chatmock.exchange import Desk, refuse
 
 _OPENAI = OpenAIChat()
+"""For refusals, which are the same in every form of thinking."""
 _COMPLETIONS = OpenAICompletions()
 
 
@@ -31,14 +33,15 @@ class Routes:
     app.url_map.merge_slashes = False
     log = Logger()
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, thinking: Thinking) -> None:
         self._desk = desk
+        self._chat = OpenAIChat(thinking)
         self._started = int(time.time())
 
     @app.route("/v1/chat/completions", methods=["POST"])
     def chat_completions(self, request: IRequest) -> Deferred[bytes | None]:
         """OpenAI chat."""
-        return self._desk.answer(request, _OPENAI)
+        return self._desk.answer(request, self._chat)
 
     @app.route("/v1/completions", methods=["POST"])
     def completions(self, request: IRequest) -> Deferred[bytes | None]:
@@ -72,7 +75,7 @@ class Routes:
     @app.route("/readyz", methods=["GET"])
     def ready(self, request: IRequest) -> bytes:
         """Which providers are usable; there is always one, or the daemon would not have started."""
-        return _json(request, jsontext.dumps({"status": "ok", "providers": sorted(self._desk.accounts)}))
+        return _json(request, jsontext.dumps({"status": "ok", "providers": sorted(self._desk.accounts.ready)}))
 
     @app.route("/", methods=["OPTIONS"])
     @app.route("/<path:path>", methods=["OPTIONS"])
@@ -105,8 +108,8 @@ class Routes:
         return refuse(request, _OPENAI, Refusal(Kind.INTERNAL, message))
 
     def _rows(self, known: Mapping[str, Catalogue]) -> list[Row]:
-        offered = {name: known[name] for name in self._desk.offered}
-        return listing(self._desk.default_provider, offered)
+        accounts = self._desk.accounts
+        return listing(accounts.default, {name: known[name] for name in accounts.offered})
 
     async def _read(self, request: IRequest, body: Callable[[Mapping[str, Catalogue]], bytes]) -> bytes:
         """A question about the catalogue: admitted like any other, never queued."""

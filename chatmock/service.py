@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import resource
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
@@ -16,13 +16,15 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 
-from chatmock.account import Account
+from chatmock.account import Account, Accounts, FixedCredential
 from chatmock.admission.backoff import Backoff
 from chatmock.admission.guard import Guard
 from chatmock.admission.limits import Limits
 from chatmock.admission.slots import Slots
 from chatmock.banner import banner
 from chatmock.certificates import server_options
+from chatmock.chatgpt_account import ChatGPTAccount
+from chatmock.conversation import Thinking
 from chatmock.discovery import Discovery
 from chatmock.exchange import Desk, Timeouts
 from chatmock.listening import BoundedSite
@@ -35,25 +37,20 @@ from chatmock.upstream import Upstream, UpstreamClient
 Announce = Callable[[str], object]
 
 
-def usable_accounts(settings: Settings, upstream: Upstream, demo_upstream: Upstream) -> Mapping[str, Account]:
-    """An account for each provider that the settings give what it needs, by name."""
+def keyed_accounts(settings: Settings, upstream: Upstream, demo_upstream: Upstream) -> Mapping[str, Account]:
+    """An account for each provider that the settings give the key or address it needs, by name."""
     accounts = {}
     for name, entry in PROVIDERS.items():
         provider = entry.build(settings)
         if provider is not None:
             accounts[name] = Account(
                 provider,
-                entry.credential(settings),
+                FixedCredential(entry.credential(settings)),
                 demo_upstream if name == "demo" else upstream,
                 getattr(settings, f"{name}_models", ()),
                 getattr(settings, f"{name}_aliases", {}),
             )
     return accounts
-
-
-def listed_accounts(default: str, accounts: Mapping[str, Account]) -> Mapping[str, Account]:
-    """The accounts whose models are offered: the demo's only where it is all there is, or asked for."""
-    return accounts if default == "demo" else {name: a for name, a in accounts.items() if name != "demo"}
 
 
 def make_endpoints(settings: Settings, reactor: Any) -> Sequence[tuple[str, IStreamServerEndpoint]]:
@@ -105,11 +102,11 @@ class ChatmockService(Service):
             settings.max_concurrency,
             policy,
         )
-        self._accounts = usable_accounts(settings, self._client, DemoUpstream(reactor))
-        self.default_provider = settings.default_provider
-        self._offered = listed_accounts(self.default_provider, self._accounts)
+        self._chatgpt = ChatGPTAccount.of(settings, self._client, reactor)
+        keyed = keyed_accounts(settings, self._client, DemoUpstream(reactor))
+        self.accounts = Accounts({"chatgpt": self._chatgpt.account, **keyed}, settings.provider)
         self.slots = Slots(settings.max_concurrency, settings.queue_limit, settings.queue_timeout, reactor)
-        self._discovery = Discovery(self._accounts, reactor)
+        self._discovery = Discovery(self.accounts.by_name, reactor)
         self._endpoints = make_endpoints(settings, reactor)
         self._ports: list[IListeningPort] = []
         self.urls: list[str] = []
@@ -135,16 +132,20 @@ class ChatmockService(Service):
         if not self._ports:
             self.privilegedStartService()
         self._announce(self._banner())
+        self._chatgpt.start()
         self._discovery.current()
 
     def stopService(self) -> Deferred[Any]:
         """Close the ports and the idle connections; fires when that is done."""
         super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
         self._discovery.stop()
         ports, self._ports = self._ports, []
+        await gatherResults([maybeDeferred(port.stopListening) for port in ports])
+        await self._chatgpt.stop()
         self._client.close()
-        closing = [maybeDeferred(port.stopListening) for port in ports]
-        return gatherResults(closing)
 
     def _site(self) -> BoundedSite:
         settings, clock = self._settings, self._reactor
@@ -156,13 +157,15 @@ class ChatmockService(Service):
             slots=self.slots,
             backoff=Backoff(random.random),
             timeouts=Timeouts(settings.idle_timeout, settings.stall_timeout),
-            accounts=self._accounts,
-            offered=list(self._offered),
+            accounts=self.accounts,
             discovery=self._discovery,
-            default_provider=self.default_provider,
             default_model=settings.model,
         )
-        return BoundedSite(Routes(desk).app.resource(), clock, limits.max_body_bytes)
+        return BoundedSite(
+            Routes(desk, cast("Thinking", settings.reasoning_compat)).app.resource(),
+            clock,
+            limits.max_body_bytes,
+        )
 
     def _opened(self, port: IListeningPort, scheme: str) -> None:
         self._ports.append(port)
@@ -176,14 +179,16 @@ class ChatmockService(Service):
 
     def _banner(self) -> str:
         settings = self._settings
-        provider = self._accounts[self.default_provider].provider
-        missing = [(e.name, e.needs) for e in PROVIDERS.values() if e.name not in self._accounts]
+        accounts, default = self.accounts, self.accounts.default
+        missing = [(e.name, f"set {e.needs}") for e in PROVIDERS.values() if e.name not in accounts.by_name]
+        if "chatgpt" not in accounts.ready:
+            missing.insert(0, ("chatgpt", "run: chatmock login"))
         text = banner(
             self.urls,
-            self.default_provider,
-            list(self._offered),
+            default,
+            accounts.offered,
             missing,
-            settings.model or provider.default_model,
+            settings.model or accounts.by_name[default].provider.default_model,
             settings.require_auth,
         )
         return "\n".join([text, *unused(settings)])

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import attrs
+
 from chatmock.answer import Answer
 from chatmock.conversation import ChatRequest, Identity
 from chatmock.dialects.interface import Dialect, StreamEncoder
 from chatmock.errors import Kind, Refusal
 from chatmock.events import Event, EventOrder, Failed, Finished, OutOfOrder, Usage
 from chatmock.providers.interface import Passage, Provider, StreamDecoder, passes
+from chatmock.thinking import Reshape, reshaping
 
 WHOLE_ANSWER_LIMIT = 32 * 1024 * 1024
 
@@ -45,14 +48,17 @@ class Transcoder(Protocol):
 
 def transcoder(provider: Provider, dialect: Dialect, chat: ChatRequest, identity: Identity) -> Transcoder:
     """The way from *provider* to a client of *dialect*."""
-    if passes(chat, provider.wire):
+    passage = provider.passage(chat, identity) if passes(chat, provider.wire) else None
+    if passage is not None:
         if chat.stream:
-            return provider.passage(chat, identity)
+            return passage
         if not chat.force_stream:
-            return CarriedWhole(provider.passage(chat, identity), provider.title)
+            return CarriedWhole(passage, provider.title)
+        # As a stream would have passed it on.
+        chat = attrs.evolve(chat, thinking="reasoning-content")
     decoder = provider.decoder(chat)
     if chat.stream:
-        return Translated(decoder, dialect.encoder(chat, identity))
+        return Translated(decoder, dialect.encoder(chat, identity), reshaping(chat.thinking))
     return Folded(decoder, dialect, chat, identity)
 
 
@@ -89,9 +95,10 @@ class CarriedWhole:
 class Translated:
     """Another dialect, streamed: bytes to events to bytes."""
 
-    def __init__(self, decoder: StreamDecoder, encoder: StreamEncoder) -> None:
+    def __init__(self, decoder: StreamDecoder, encoder: StreamEncoder, reshape: Reshape) -> None:
         self._decoder = decoder
         self._encoder = encoder
+        self._reshape = reshape
         self._order = EventOrder()
         self.outcome: Finished | Failed | None = None
         self.usage: Usage | None = None
@@ -109,7 +116,9 @@ class Translated:
         if not events:
             return b""
         self.records += 1
-        events = _checked(self._order, events)
+        events = self._reshape(_checked(self._order, events))
+        if not events:
+            return b""
         last = events[-1]
         for event in events[-2:]:
             if isinstance(event, Usage):
@@ -129,6 +138,7 @@ class Folded:
         self._dialect = dialect
         self._chat = chat
         self._identity = identity
+        self._reshape = reshaping(chat.thinking)
         self._order = EventOrder()
         self._answer = Answer()
         self.records = 0
@@ -155,7 +165,7 @@ class Folded:
         if not events:
             return b""
         self.records += 1
-        self._answer.fold(_checked(self._order, events))
+        self._answer.fold(self._reshape(_checked(self._order, events)))
         if isinstance(self._answer.outcome, Finished):
             return self._dialect.complete(self._chat, self._identity, self._answer)
         return b""

@@ -156,6 +156,17 @@ def response_headers(response: IResponse) -> dict[str, str]:
     }
 
 
+def discard(response: IResponse) -> None:
+    """Close the connection of a response whose body nobody wants."""
+    response.deliverBody(_Unwanted())
+
+
+class _Unwanted(BodyProtocol):
+    def connectionMade(self) -> None:
+        if self.transport is not None:
+            self.transport.stopProducing()  # type: ignore[attr-defined]
+
+
 def read_start(response: IResponse, clock: IReactorTime, limit: int, timeout: float) -> Deferred[bytes]:
     """Read at most *limit* bytes of a body within *timeout* seconds; what is there by then is the result.
 

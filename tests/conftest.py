@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -21,6 +23,18 @@ from chatmock.settings import Secret, Settings
 from tests.upstreams.openai_server import OpenAIServer
 
 KEY = "upstream-key"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder of the test's own: the developer's logins and settings have no part in it."""
+    for name in os.environ:
+        if name.startswith(("CHATMOCK_", "CHATGPT_LOCAL_", "CODEX_")) and name != "CHATMOCK_CAPTURES":
+            monkeypatch.delenv(name)
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    return folder
 
 
 @pytest.fixture

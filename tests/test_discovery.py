@@ -8,7 +8,7 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
-from chatmock.account import Account
+from chatmock.account import Account, FixedCredential
 from chatmock.discovery import Discovery
 from chatmock.errors import Kind, Refusal
 from chatmock.providers.compatible import DIFFERENCES
@@ -24,7 +24,7 @@ class Upstream:
         self.asked: list[Deferred[Any]] = []
         self.cancelled = 0
 
-    def send(self, provider: Any, request: Any) -> Deferred[Any]:
+    def send(self, title: str, request: Any) -> Deferred[Any]:
         self.asked.append(Deferred(self._cancel))
         return self.asked[-1]
 
@@ -51,7 +51,9 @@ class Response:
 def discovery(*upstreams: Upstream) -> tuple[Discovery, Clock]:
     clock = Clock()
     accounts = {
-        f"p{i}": Account(OpenAICompatible(f"p{i}", "http://x/v1", DIFFERENCES), Credential(), upstream)
+        f"p{i}": Account(
+            OpenAICompatible(f"p{i}", "http://x/v1", DIFFERENCES), FixedCredential(Credential()), upstream
+        )
         for i, upstream in enumerate(upstreams)
     }
     return Discovery(accounts, clock), clock

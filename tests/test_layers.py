@@ -13,20 +13,20 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "chatmock"
 
 LAYERS: list[list[str]] = [
-    ["jsontext"],
+    ["jsontext", "durations"],
     ["errors", "model", "settings"],
     ["conversation", "framing"],
     ["events", "catalogue"],
-    ["answer"],
+    ["answer", "thinking"],
     ["dialects", "providers"],
-    ["transcoding", "banner"],
+    ["transcoding", "banner", "account_report"],
     ["http1"],
     ["upstream_connection"],
     ["logs", "certificates", "upstream_agent", "options"],
     ["upstream", "playback", "state_files"],
-    ["account"],
-    ["whole_body"],
-    ["admission", "discovery", "relay"],
+    ["account", "login_files", "usage_record"],
+    ["whole_body", "credentials", "catalogue_file"],
+    ["admission", "discovery", "relay", "chatgpt_account"],
     ["exchange"],
     ["listening", "routes"],
     ["service"],
@@ -36,7 +36,7 @@ LAYERS: list[list[str]] = [
 ]
 """From the bottom up: a module imports from its own package and from the lines above its own, never sideways."""
 
-PURE = ["jsontext", "http1", "model", "errors", "settings", "conversation", "framing", "events", "catalogue", "answer",
+PURE = ["jsontext", "durations", "account_report", "http1", "model", "errors", "settings", "conversation", "framing", "events", "catalogue", "answer", "thinking",
         "dialects", "providers", "transcoding", "banner", "admission.backoff", "admission.limits"]  # fmt: skip
 
 

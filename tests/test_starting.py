@@ -34,7 +34,7 @@ ADDRESS = re.compile(r"(http://127\.0\.0\.1:\d+)/v1")
 
 def environment(**more: str) -> dict[str, str]:
     """The environment with none of the developer's own settings in it."""
-    ours = ("CHATMOCK_", "XAI_", "OPENROUTER_", "DASHSCOPE_", "QWEN_", "PYTHON")
+    ours = ("CHATMOCK_", "CHATGPT_", "CODEX_", "XAI_", "OPENROUTER_", "DASHSCOPE_", "QWEN_", "PYTHON")
     others = {"PORT", "VERBOSE", "REQUIRE_TLS"}
     kept = {k: v for k, v in os.environ.items() if not k.startswith(ours) and k not in others}
     return {**kept, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", **more}

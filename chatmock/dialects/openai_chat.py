@@ -9,7 +9,7 @@ import attrs
 
 from chatmock import jsontext
 from chatmock.answer import Answer, AnswerChoice
-from chatmock.conversation import ChatRequest, Identity
+from chatmock.conversation import ChatRequest, Identity, Thinking
 from chatmock.dialects.openai_errors import error_body
 from chatmock.dialects.openai_parse import parse_chat
 from chatmock.errors import Refusal
@@ -34,12 +34,17 @@ DONE = sse_record(b"[DONE]")
 class OpenAIChat:
     """The :class:`~chatmock.dialects.interface.Dialect`."""
 
+    thinking: Thinking = "reasoning-content"
+    """How clients are shown the thinking of models whose upstream speaks another dialect."""
     name: str = attrs.field(default="openai-chat", init=False)
     stream_type: str = attrs.field(default="text/event-stream; charset=utf-8", init=False)
 
     def parse(self, body: bytes) -> ChatRequest:
         """Read a request."""
-        return parse_chat(body, self.name)
+        chat = parse_chat(body, self.name)
+        # Tags in the text would break the JSON that the client waits for.
+        tagged = self.thinking == "think-tags" and chat.response_format.kind != "text"
+        return attrs.evolve(chat, thinking="reasoning-content" if tagged else self.thinking)
 
     def encoder(self, chat: ChatRequest, identity: Identity) -> ChatEncoder:
         """A fresh encoder."""
@@ -83,7 +88,9 @@ class ChatEncoder:
             case TextDelta(text, choice, logprobs):
                 return self._delta(choice, {"content": text}, logprobs)
             case ReasoningDelta(text=text, choice=choice):
-                return self._delta(choice, {"reasoning_content": text})
+                return self._delta(
+                    choice, thinking_fields(self._chat.thinking, text, event.kind == "summary")
+                )
             case RefusalDelta(text, choice):
                 return self._delta(choice, {"refusal": text})
             case ToolCallDelta():
@@ -158,6 +165,20 @@ def usage_body(usage: Usage) -> dict[str, Any]:
     return body
 
 
+def thinking_fields(thinking: Thinking, text: str, summary: bool = False) -> dict[str, Any]:
+    """The fields of a delta or message for a piece of thinking (spec chatgpt.md, 3.7).
+
+    :param summary: whether the piece is of a summary, which the older form says besides.
+    """
+    match thinking:
+        case "o3":
+            return {"reasoning": {"content": [{"type": "text", "text": text}]}}
+        case "legacy" | "current":
+            return {"reasoning_summary": text, "reasoning": text} if summary else {"reasoning": text}
+        case _:
+            return {"reasoning_content": text}
+
+
 def _call_piece(event: ToolCallDelta) -> dict[str, Any]:
     if not event.id:
         return {"index": event.index, "function": {"arguments": event.arguments}}
@@ -173,7 +194,10 @@ def _whole_choice(index: int, choice: AnswerChoice, chat: ChatRequest) -> dict[s
         "refusal": refusal or None,
     }
     if choice.reasoning:
-        message["reasoning_content"] = "".join(choice.reasoning)
+        thought, summary = "".join(choice.reasoning), "".join(choice.summary)
+        message.update(thinking_fields(chat.thinking, thought))
+        if summary and chat.thinking in ("legacy", "current"):
+            message["reasoning_summary"] = summary
     if choice.annotations:
         message["annotations"] = choice.annotations
     if choice.calls:

@@ -18,11 +18,12 @@ _TYPES = {
 
 
 def error_body(refusal: Refusal) -> bytes:
-    """``{"error": {"message", "type", "param", "code"}}``."""
+    """``{"error": {"message", "type", "param", "code"}}``, and what else the upstream told."""
     error = {
         "message": refusal.message,
         "type": _TYPES.get(refusal.kind, "server_error"),
         "param": refusal.param,
         "code": refusal.code,
+        **refusal.more,
     }
     return jsontext.dumps({"error": error})

@@ -1,4 +1,7 @@
-"""The upstreams chatmock answers from. To add one: a module here, a line below, a fake upstream in the tests."""
+"""The upstreams chatmock answers from. To add one: a module here, a line below, a fake upstream in the tests.
+
+ChatGPT has a login in place of a key: :mod:`chatmock.chatgpt_account` puts it together.
+"""
 
 from __future__ import annotations
 
@@ -65,4 +68,4 @@ _ENTRIES = (
 )
 
 PROVIDERS: Mapping[str, Entry] = {entry.name: entry for entry in _ENTRIES}
-"""By name, in the order in which the default one is chosen."""
+"""Those that a key or an address makes usable, by name, in the order in which the default one is chosen."""

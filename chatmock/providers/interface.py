@@ -13,6 +13,9 @@ from chatmock.events import Event, Failed, Finished, Usage
 from chatmock.model import Model
 from chatmock.settings import Secret
 
+IGNORED = "X-Chatmock-Ignored"
+"""The response header that names the request's fields which meant nothing to the upstream."""
+
 Headers = Mapping[str, str]
 """Response headers, names in lower case; of repeated ones the last."""
 
@@ -107,6 +110,14 @@ class Provider(Protocol):
     def retired(self) -> Mapping[str, str]:
         """Model names once served, to advice for who still asks for them."""
 
+    @property
+    def presumed(self) -> Sequence[Model]:
+        """The models it is thought to have until it has told; empty where nothing can be presumed."""
+
+    @property
+    def efforts(self) -> Sequence[str]:
+        """Reasoning efforts that a model's name may end in; empty where names are taken as they are."""
+
     def request(self, chat: ChatRequest, credential: Credential) -> UpstreamRequest:
         """The HTTP request that asks *chat*.
 
@@ -119,8 +130,8 @@ class Provider(Protocol):
     def decoder(self, chat: ChatRequest) -> StreamDecoder:
         """A fresh decoder for the answer to *chat*."""
 
-    def passage(self, chat: ChatRequest, identity: Identity) -> Passage:
-        """A fresh passage for the answer to *chat*, whose client speaks :attr:`wire`."""
+    def passage(self, chat: ChatRequest, identity: Identity) -> Passage | None:
+        """A fresh passage for the answer to *chat*, whose client speaks :attr:`wire`; None when it has to be decoded."""
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> Refusal:
         """Read an answer that is not a success."""

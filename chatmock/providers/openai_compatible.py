@@ -32,6 +32,8 @@ class OpenAICompatible:
     differences: Differences
     record_limit: int = DEFAULT_RECORD_LIMIT
     wire: str = attrs.field(default=WIRE, init=False)
+    presumed: Sequence[Model] = attrs.field(default=(), init=False)
+    efforts: Sequence[str] = attrs.field(default=(), init=False)
 
     @property
     def title(self) -> str:

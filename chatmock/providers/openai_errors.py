@@ -63,7 +63,7 @@ def read_facts(status: int, body: Mapping[str, Any]) -> ErrorFacts:
         error = {"message": error, "code": body.get("code")}
     elif isinstance(error.get("error"), str):
         error = {"message": error["error"], "code": error.get("code")}
-    message = _clean(error.get("message"))
+    message = clean(error.get("message"))
     code = error.get("code")
     if isinstance(code, str) and code.isascii() and code.isdecimal():
         code = int(code)
@@ -71,7 +71,7 @@ def read_facts(status: int, body: Mapping[str, Any]) -> ErrorFacts:
         status = code if isinstance(code, int) and 400 <= code < 600 else _STATUS_OF_CODE.get(str(code), 502)
     metadata = error.get("metadata")
     if isinstance(metadata, Mapping) and isinstance(metadata.get("raw"), str):
-        message = f"{message}: {_clean(metadata['raw'])}"
+        message = f"{message}: {clean(metadata['raw'])}"
     param = error.get("param")
     return ErrorFacts(
         status,
@@ -103,7 +103,7 @@ def to_refusal(title: str, key_setting: str, facts: ErrorFacts, retry_after: flo
     :param title: the upstream's name, *key_setting* the variable that holds its key: both for the message.
     :param retry_after: seconds the upstream asked to wait.
     """
-    kind = _kind(facts)
+    kind = kind_of(facts)
     said = f": {facts.message}" if facts.message else "."
     if kind is Kind.UNAUTHENTICATED:
         # The upstream's own text may repeat parts of the key.
@@ -128,7 +128,8 @@ def to_refusal(title: str, key_setting: str, facts: ErrorFacts, retry_after: flo
     )
 
 
-def _kind(facts: ErrorFacts) -> Kind:
+def kind_of(facts: ErrorFacts) -> Kind:
+    """The kind of fault by its code and status."""
     if facts.code in _EXHAUSTED:
         return Kind.USAGE_EXHAUSTED
     return _BY_STATUS.get(
@@ -157,7 +158,7 @@ def retry_after(headers: Headers) -> float | None:
         return None
 
 
-def _clean(text: object) -> str:
+def clean(text: object) -> str:
     """*text* on one line, without control characters, of bounded length."""
     if not isinstance(text, str):
         return ""

@@ -62,8 +62,8 @@ class Settings(AccountSettings):
         _PROVIDER,
         None,
         "CHATMOCK_PROVIDER",
-        doc="provider for requests that name none (by default the first of grok, openrouter, dashscope, "
-        "compatible that has credentials, else demo)",
+        doc="provider for requests that name none (by default the first of chatgpt, grok, openrouter, dashscope, "
+        "compatible that has a login or credentials, else demo)",
     )
     model: str | None = setting(
         MODEL,
@@ -210,16 +210,6 @@ class Settings(AccountSettings):
 
     def __attrs_post_init__(self) -> None:
         _check_together(self)
-
-    @property
-    def configured(self) -> Sequence[str]:
-        """The providers of this version that have all they need, in the order of `PROVIDERS`."""
-        return tuple(name for name in PROVIDERS if not _missing(self, name))
-
-    @property
-    def default_provider(self) -> str:
-        """The provider for requests that name none."""
-        return self.provider or self.configured[0]
 
 
 @functools.cache

@@ -10,16 +10,16 @@ from typing import Final
 
 import attrs
 
-from chatmock.settings.addresses import BaseUrl
+from chatmock.settings.addresses import BaseUrl, Host
 from chatmock.settings.secrets import Secret, SecretText
 from chatmock.settings.sources import setting
 from chatmock.settings.values import Aliases, Boolean, Choice, FileName, Items, Word
 
 __all__ = ["LATER_PROVIDERS", "MODEL", "PROVIDERS", "AccountSettings"]
 
-PROVIDERS: Final = ("grok", "openrouter", "dashscope", "compatible", "demo")
+PROVIDERS: Final = ("chatgpt", "grok", "openrouter", "dashscope", "compatible", "demo")
 """The providers of this version, in the order in which a default is looked for; the last needs nothing."""
-LATER_PROVIDERS: Final = ("chatgpt", "qwen")
+LATER_PROVIDERS: Final = ("qwen",)
 """Providers whose settings are read already, and which come in a later version."""
 
 MODEL: Final = Word(r"[!-+\--~]+", "a model name: visible ASCII without spaces and commas")
@@ -158,7 +158,7 @@ class AccountSettings:
         "think-tags",
         "CHATGPT_LOCAL_REASONING_COMPAT",
         provider="chatgpt",
-        doc="form in which clients get the thinking",
+        doc="form in which OpenAI chat clients get the thinking of a provider that speaks another dialect",
     )
     expose_reasoning_models: bool = setting(
         _SWITCH,
@@ -212,12 +212,33 @@ class AccountSettings:
         provider="chatgpt",
         doc="where ChatGPT's login is",
     )
+    chatgpt_client_id: str = setting(
+        Word("[A-Za-z0-9._-]+", "letters, digits, dots, dashes and underscores"),
+        "app_EMoamEEZ73f0CkXaXp7hrann",
+        "CHATGPT_LOCAL_CLIENT_ID",
+        provider="chatgpt",
+        doc="OAuth client that logs in",
+    )
+    login_bind: str = setting(
+        Host(),
+        "127.0.0.1",
+        "CHATGPT_LOCAL_LOGIN_BIND",
+        provider="chatgpt",
+        doc="address on which chatmock login waits for the browser, on port 1455",
+    )
     chatgpt_models: tuple[str, ...] = setting(
         _MODELS,
         (),
         "CHATMOCK_CHATGPT_MODELS",
         provider="chatgpt",
         doc="models allowed besides the account's own list",
+    )
+    chatgpt_aliases: Mapping[str, str] = setting(
+        _ALIASES,
+        {},
+        "CHATMOCK_CHATGPT_ALIASES",
+        provider="chatgpt",
+        doc="names standing for the account's models, old=new",
     )
 
     qwen_auth_token: Secret | None = setting(

@@ -40,7 +40,7 @@ VALUES: Mapping[type[Kind[Any]], Callable[[Any], st.SearchStrategy[Any]]] = {
     Aliases: lambda kind: st.dictionaries(names, names, max_size=4),
 }
 # Of texts with a shape of their own, one each.
-WORDS = {"endpoints": "tcp:{}", "qwen_chat_id": "id-{}"}
+WORDS = {"endpoints": "tcp:{}", "qwen_chat_id": "id-{}", "chatgpt_client_id": "app-{}"}
 
 
 def values_of(setting: Declaration) -> st.SearchStrategy[Any]:

@@ -95,7 +95,10 @@ inject_base_prompt | inject-base-prompt | INJECT_BASE_PROMPT | on
 base_prompt_path | base-prompt-path | CHATMOCK_BASE_PROMPT_PATH | -
 chatgpt_base_url | chatgpt-base-url | CHATMOCK_CHATGPT_BASE_URL | https://chatgpt.com/backend-api/codex
 chatgpt_issuer | chatgpt-issuer | CHATGPT_LOCAL_ISSUER | https://auth.openai.com
+chatgpt_client_id | chatgpt-client-id | CHATGPT_LOCAL_CLIENT_ID | app_EMoamEEZ73f0CkXaXp7hrann
+login_bind | login-bind | CHATGPT_LOCAL_LOGIN_BIND | 127.0.0.1
 chatgpt_models | chatgpt-models | CHATMOCK_CHATGPT_MODELS | -
+chatgpt_aliases | chatgpt-aliases | CHATMOCK_CHATGPT_ALIASES | -
 qwen_auth_token | - | QWEN_AUTH_TOKEN | -
 qwen_cookies | - | QWEN_COOKIES | -
 qwen_chat_id | qwen-chat-id | QWEN_CHAT_ID | -
@@ -364,7 +367,7 @@ def test_a_value_of_a_type_nobody_expects_is_refused(setting: Declaration) -> No
             "qwen",
             (
                 " (the qwen provider comes in a later version): "
-                "give one of grok, openrouter, dashscope, compatible, demo"
+                "give one of chatgpt, grok, openrouter, dashscope, compatible, demo"
             ),
         ),
         (
@@ -463,24 +466,6 @@ def test_what_the_later_provider_will_need_is_declared() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("settings", "configured", "default"),
-    [
-        (Settings(), ("demo",), "demo"),
-        (Settings(qwen_auth_token=KEY), ("demo",), "demo"),
-        (Settings(compatible_api_key=KEY), ("demo",), "demo"),
-        (Settings(compatible_base_url="http://gpu.lan/v1"), ("compatible", "demo"), "compatible"),
-        (Settings(dashscope_api_key=KEY, xai_api_key=KEY), ("grok", "dashscope", "demo"), "grok"),
-        (Settings(openrouter_api_key=KEY, provider="demo"), ("openrouter", "demo"), "demo"),
-    ],
-)
-def test_the_default_provider_is_the_first_with_credentials(
-    settings: Settings, configured: tuple[str, ...], default: str
-) -> None:
-    assert settings.configured == configured
-    assert settings.default_provider == default
-
-
 # --- what is told about settings
 
 
@@ -490,12 +475,10 @@ def test_settings_of_a_missing_provider_are_named_if_given() -> None:
     assert unused(settings, PROVIDERS) == [
         f"{where} is set, but this version has no {provider} provider yet: it has no effect"
         for where, provider in (
-            ("CHATGPT_LOCAL_REASONING_EFFORT", "chatgpt"),
-            ("--no-inject-base-prompt", "chatgpt"),
             ("qwen_model in c.toml", "qwen"),
         )
     ]
-    assert [line.split()[0] for line in unused(settings, ["chatgpt", "qwen"])] == ["XAI_API_KEY"]
+    assert [line.split()[0] for line in unused(settings, ["chatgpt", "qwen", "openrouter"])] == ["XAI_API_KEY"]
     assert unused(Settings()) == []
 
 
@@ -518,11 +501,11 @@ def test_the_table_has_a_row_for_each_setting() -> None:
         assert default == (f"`{text}`" if (text := setting.render(setting.default)) else "-")
         assert meaning.startswith(setting.doc)
         assert all(word in meaning for word in (setting.unit, *setting.choices))
-        assert meaning.endswith("; no effect in this version") == (setting.provider in ("chatgpt", "qwen"))
+        assert meaning.endswith("; no effect in this version") == (setting.provider == "qwen")
 
 
 def test_the_table_marks_only_what_has_no_effect() -> None:
-    assert "no effect" not in markdown_table([*PROVIDERS, "chatgpt", "qwen"])
+    assert "no effect" not in markdown_table([*PROVIDERS, "qwen"])
 
 
 def test_the_settings_need_no_twisted() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Final
 
 from chatmock import __version__
@@ -41,3 +42,21 @@ MOST_NAME_CHARS: Final = 64
 """Longer names of functions are refused (2.4)."""
 RECORD_LIMIT: Final = 32 * 1024 * 1024
 """Bytes; an event that repeats a whole answer or carries a picture goes beyond the usual megabyte (3.1)."""
+
+USAGE_HEADERS: Final = "x-codex-"
+"""How the headers begin that tell what is used of the plan's limits (2.11)."""
+
+MOST_CALL_ID_CHARS: Final = 64
+"""Longer ids of calls are replaced: OpenAI's Responses API takes no longer ones."""
+SUMMARIES: Final = ("auto", "concise", "detailed", "none")
+"""Ways to sum up the thinking; ``none`` is asked for by leaving the field out (2.7)."""
+VERBOSITIES: Final = ("low", "medium", "high")
+FAST_TIER: Final = "priority"
+"""The only service tier that may be named in a request (2.4)."""
+ENCRYPTED_REASONING: Final = "reasoning.encrypted_content"
+"""What a request that does not store its answer includes, always along with ``reasoning`` (2.3)."""
+HOSTED_TOOL_TYPES: Final = ("web_search", "web_search_preview")
+MOST_HOSTED_TOOLS_BYTES: Final = 32_768
+"""Bytes of JSON that a client's ``responses_tools`` may take (2.8)."""
+CACHE_NAMESPACE: Final = uuid.UUID("6f0b5c7e-6c0e-4a39-9d3c-52f6a8a1d0b4")
+"""The namespace of the cache keys that chatmock makes; another one would empty every prompt cache."""

@@ -19,6 +19,8 @@ from chatmock.providers.chatgpt.contract import AUTH_CLAIM
 from chatmock.settings import Secret
 
 _FILE_KEYS = ("tokens", "last_refresh", "login_needed")
+_LATEST = 4_102_444_800
+"""The year 2100 in Unix seconds: a later end is no date."""
 _TOKEN_KEYS = ("id_token", "access_token", "refresh_token", "account_id")
 
 
@@ -43,7 +45,8 @@ class Tokens:
     def expires_at(self) -> float | None:
         """When the access token ends, in Unix seconds; None where it does not say."""
         exp = claims(self.access_token).get("exp")
-        return float(exp) if isinstance(exp, int | float) and not isinstance(exp, bool) else None
+        told = isinstance(exp, int | float) and not isinstance(exp, bool) and 0 < exp < _LATEST
+        return float(exp) if told else None
 
 
 @attrs.frozen

@@ -17,16 +17,14 @@ from chatmock.errors import Refusal, bad_request
 from chatmock.model import Model
 from chatmock.providers.demo.asked import MODELS
 from chatmock.providers.demo.script import BASE_URL, Script, script
-from chatmock.providers.interface import Amendment, Credential, Headers, UpstreamRequest, passes
+from chatmock.providers.interface import IGNORED, Amendment, Credential, Headers, UpstreamRequest, passes
 from chatmock.providers.openai_compatible import WIRE, OpenAICompatible
 from chatmock.providers.openai_decoder import ChatDecoder
 from chatmock.providers.openai_differences import Differences
 from chatmock.providers.openai_passage import ChatPassage
 
-__all__ = ["IGNORED", "Demo", "Script", "script"]
+__all__ = ["Demo", "Script", "script"]
 
-IGNORED = "X-Chatmock-Ignored"
-"""The response header that names request fields without meaning for the demo."""
 _MOST_NAMED = 20
 _NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 _ADAPTER = OpenAICompatible(
@@ -46,6 +44,8 @@ class Demo:
     wire: str = attrs.field(default=WIRE, init=False)
     default_model: str | None = attrs.field(default=MODELS[0], init=False)
     retired: Mapping[str, str] = attrs.field(factory=dict, init=False)
+    presumed: Sequence[Model] = attrs.field(default=(), init=False)
+    efforts: Sequence[str] = attrs.field(default=(), init=False)
 
     def request(self, chat: ChatRequest, credential: Credential) -> UpstreamRequest:
         """Write the request that asks *chat*, with a note of the fields that mean nothing to the demo.

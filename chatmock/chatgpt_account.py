@@ -1,0 +1,118 @@
+"""The owner's ChatGPT account, put together: its login, the record of its limits, its models on disk."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import attrs
+from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThreadPool
+
+from chatmock.account import Account
+from chatmock.catalogue_file import CatalogueFile
+from chatmock.credentials import LoginCredentials
+from chatmock.errors import Refusal
+from chatmock.login_files import MODELS_FILE, USAGE_FILE, login_files
+from chatmock.providers.chatgpt import ChatGPT, Defaults
+from chatmock.providers.chatgpt.contract import CLIENT_VERSION
+from chatmock.settings import SettingError, Settings
+from chatmock.state_files import state_folder
+from chatmock.upstream import Upstream
+from chatmock.usage_record import UsageRecord
+
+_TEND_SECONDS = 3600.0
+"""How often an idle daemon looks whether its login is about to end."""
+
+
+@attrs.define
+class ChatGPTAccount:
+    """The account, and what of it has to be stopped with the daemon."""
+
+    account: Account
+    credentials: LoginCredentials
+    _usage: UsageRecord
+    _models: CatalogueFile
+    _tending: LoopingCall
+
+    @classmethod
+    def of(cls, settings: Settings, upstream: Upstream, reactor: Any) -> ChatGPTAccount:
+        """The account that *settings* describe; nothing is read or asked yet but the base prompt.
+
+        :raises SettingError: when the base prompt cannot be read.
+        """
+
+        def in_thread(function: Any, *arguments: Any) -> Any:
+            return deferToThreadPool(reactor, reactor.getThreadPool(), function, *arguments)
+
+        folder = state_folder(settings.home)
+        credentials = LoginCredentials(
+            login_files(settings),
+            settings.chatgpt_issuer,
+            settings.chatgpt_client_id,
+            upstream,
+            reactor,
+            time.time,
+            in_thread,
+        )
+        usage = UsageRecord(folder / USAGE_FILE, reactor, time.time, in_thread)
+        models = CatalogueFile(
+            folder / MODELS_FILE, lambda: credentials.account_id, CLIENT_VERSION, time.time, in_thread
+        )
+        account = Account(
+            ChatGPT(settings.chatgpt_base_url, _defaults(settings)),
+            credentials,
+            upstream,
+            settings.chatgpt_models,
+            settings.chatgpt_aliases,
+            list_efforts=settings.expose_reasoning_models,
+            forced_model=settings.debug_model,
+            observe=usage.observe,
+            memory=models,
+        )
+        tending = LoopingCall(_tend, credentials)
+        tending.clock = reactor
+        return cls(account, credentials, usage, models, tending)
+
+    def start(self) -> None:
+        """Keep the login alive from now on, whether or not anybody asks."""
+        self._tending.start(_TEND_SECONDS, now=False)
+
+    async def stop(self) -> None:
+        """Finish what is being written or refreshed: a login spent and not written would be lost."""
+        if self._tending.running:
+            self._tending.stop()
+        await self.credentials.stop()
+        await self._usage.stop()
+        await self._models.stop()
+
+
+async def _tend(credentials: LoginCredentials) -> None:
+    if credentials.ready:
+        try:
+            await credentials.current()
+        except Refusal as refusal:
+            credentials.log.warn("the ChatGPT login needs attention: {why}", why=refusal.message)
+
+
+def _defaults(settings: Settings) -> Defaults:
+    return Defaults(
+        settings.reasoning_effort,
+        settings.reasoning_summary,
+        settings.enable_web_search,
+        settings.fast_mode,
+        _base_prompt(settings),
+    )
+
+
+def _base_prompt(settings: Settings) -> str:
+    """The text for requests that bring no system text; empty where the owner has none."""
+    path = settings.base_prompt_path
+    if path is None or not settings.inject_base_prompt:
+        return ""
+    try:
+        text = state_folder(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SettingError(f"CHATMOCK_BASE_PROMPT_PATH={path} cannot be read: {reason}") from None
+    return text.strip()

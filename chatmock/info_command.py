@@ -1,0 +1,115 @@
+"""``chatmock info``: what the files on this machine tell of the accounts. It asks nobody and changes nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from twisted.python import usage
+
+from chatmock import jsontext
+from chatmock.account_report import AccountReport, as_text, as_values, report
+from chatmock.errors import Refusal
+from chatmock.jsontext import JSONError
+from chatmock.login_files import MODELS_FILE, USAGE_FILE, FoundLogin, find_login, login_files
+from chatmock.model import Model
+from chatmock.options import ServeOptions
+from chatmock.providers import PROVIDERS
+from chatmock.providers.chatgpt.models import read_models
+from chatmock.providers.chatgpt.usage_windows import from_json
+from chatmock.settings import Settings
+from chatmock.state_files import state_folder
+
+T = TypeVar("T")
+
+
+class InfoOptions(usage.Options):
+    """``chatmock info``."""
+
+    optFlags: ClassVar = [["json", None, "Print JSON, without any secret."]]
+    longdesc = "Shows the ChatGPT account, its usage limits and models, and which other providers are usable."
+
+
+def info(options: InfoOptions, environ: Mapping[str, str], out: Callable[[str], None]) -> int:
+    """Give the report to *out*, in one text without a line end; returns the exit status.
+
+    That is 0 whether or not somebody is signed in, and 1 when no login was found and a file could not be read.
+
+    :raises usage.UsageError: when a setting has a value that is not allowed.
+    """
+    settings = ServeOptions().settings(environ)
+    found = find_login(login_files(settings))
+    said = _report(settings, found)
+    others = _others(settings)
+    if options["json"]:
+        out(jsontext.indented(jsontext.dumps({**as_values(said), "providers": others})).decode())
+    else:
+        colour = sys.stdout.isatty() and not environ.get("NO_COLOR")
+        out(f"{as_text(said, colour, _local)}\n\n{_others_text(others)}")
+    return 1 if found.tokens is None and found.trouble else 0
+
+
+def _local(at: float) -> str:
+    return dt.datetime.fromtimestamp(at, dt.UTC).astimezone().strftime("%b %d, %Y %H:%M %Z")
+
+
+def _read(path: Path, read: Callable[[bytes], T], trouble: list[str]) -> T | None:
+    """What *read* makes of a file; None for one that is not there, or with a line more in *trouble*."""
+    try:
+        return read(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        why = f"cannot be read: {error.strerror or type(error).__name__}"
+    except JSONError as error:
+        why = f"is damaged: {error}"
+    trouble.append(f"{path} {why}. The daemon writes it anew when it can; remove it if that does not help.")
+    return None
+
+
+def _report(settings: Settings, found: FoundLogin) -> AccountReport:
+    folder, tokens = state_folder(settings.home), found.tokens
+    trouble = [found.trouble] if found.trouble else []
+    windows, models = None, None
+    if tokens is not None:
+        account = tokens.account_id
+        windows = _read(folder / USAGE_FILE, from_json, trouble)
+        models = _read(folder / MODELS_FILE, lambda data: _read_models(data, account), trouble)
+    return report(
+        tokens, str(found.path or ""), found.foreign, windows, models or (), time.time(), " ".join(trouble)
+    )
+
+
+def _read_models(data: bytes, account_id: str) -> Sequence[Model]:
+    """The models to pick from in the cache (spec chatgpt.md, 2.9); none when they are another account's.
+
+    :raises JSONError: when it is no such cache.
+    """
+    if (jsontext.loads_object(data).get("account_id") or "") != account_id:
+        return ()
+    try:
+        return [model for model in read_models(data) if model.listed]
+    except Refusal:
+        raise JSONError("it holds no list of models") from None
+
+
+def _others(settings: Settings) -> list[dict[str, Any]]:
+    """Every provider but ChatGPT, and what it lacks."""
+    found = []
+    for name, entry in PROVIDERS.items():
+        if name != "chatgpt":
+            usable = entry.build(settings) is not None
+            found.append({"name": name, "usable": usable, "missing": None if usable else entry.needs})
+    return found
+
+
+def _others_text(others: Sequence[Mapping[str, Any]]) -> str:
+    lines = [
+        f"  {each['name']}: {'usable' if each['usable'] else 'not usable (set ' + each['missing'] + ')'}"
+        for each in others
+    ]
+    return "\n".join(["Other providers", *lines])

@@ -1,0 +1,231 @@
+"""``chatmock login`` and ``chatmock logout``.
+
+Exit statuses of the login: 0 for success, 13 when the callback's port is taken, 1 for everything else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, ClassVar, Final
+
+import attrs
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import (
+    FilteringLogObserver,
+    LogLevel,
+    LogLevelFilterPredicate,
+    globalLogBeginner,
+    textFileLogObserver,
+)
+from twisted.python import usage
+from twisted.python.failure import Failure
+
+from chatmock.login import TIMEOUT, Browser, Login, browser_login, device_login
+from chatmock.login_callback import PortInUse
+from chatmock.login_console import TypedLines, browser_opener, can_type
+from chatmock.login_files import LOGIN_FILE
+from chatmock.login_store import check_writable, forget_login, keep_login, own_folder
+from chatmock.options import ServeOptions
+from chatmock.providers.chatgpt.contract import CLIENT_ID
+from chatmock.providers.chatgpt.oauth import LoginFailed
+from chatmock.providers.chatgpt.tokens import Tokens, owner
+from chatmock.settings import Settings
+from chatmock.upstream import UpstreamClient
+
+PORT_IN_USE: Final = 13
+"""The exit status that programs know this case by (spec chatgpt.md, 1.3)."""
+_MOST_SECONDS: Final = 86400.0
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 1 <= seconds <= _MOST_SECONDS:
+        raise ValueError(f"from 1 to {_MOST_SECONDS:.0f} seconds")
+    return seconds
+
+
+class LoginOptions(usage.Options):
+    """``chatmock login``."""
+
+    optFlags: ClassVar = [
+        ["no-browser", None, "Do not open a browser; only show the address."],
+        [
+            "headless",
+            None,
+            "Log in with a code that is typed in on any machine; nothing has to come back here.",
+        ],
+        ["verbose", None, "Show the requests to the callback server, without their queries."],
+    ]
+    optParameters: ClassVar = [
+        ["timeout", None, TIMEOUT, "How many seconds to wait for you to log in.", _seconds]
+    ]
+    longdesc = (
+        "Log in to ChatGPT, whose plan then answers requests. The login is kept in the folder CHATGPT_LOCAL_HOME, by"
+        " default ~/.chatgpt-local."
+    )
+
+
+class LogoutOptions(usage.Options):
+    """``chatmock logout``."""
+
+    longdesc = "Delete the ChatGPT login from the folder CHATGPT_LOCAL_HOME, by default ~/.chatgpt-local."
+
+
+@attrs.frozen
+class LoginWishes:
+    """How somebody wants to log in."""
+
+    browser: bool = True
+    """Whether to open one on this machine."""
+    headless: bool = False
+    """Whether to log in with a code instead."""
+    verbose: bool = False
+    timeout: float = TIMEOUT
+    """In seconds."""
+
+
+def login(options: LoginOptions, environ: Mapping[str, str]) -> int:
+    """Run ``chatmock login``; returns the exit status."""
+    wishes = LoginWishes(
+        browser=not options["no-browser"],
+        headless=bool(options["headless"]),
+        verbose=bool(options["verbose"]),
+        timeout=options["timeout"],
+    )
+    return run_login(wishes, environ)
+
+
+def run_login(wishes: LoginWishes, environ: Mapping[str, str]) -> int:
+    """Log in and keep the login, telling the person at the console; returns the exit status."""
+    typing = can_type()
+    _begin_log(wishes.verbose)
+    try:
+        settings = ServeOptions().settings(environ)
+        folder = own_folder(settings.home)
+        check_writable(folder)
+        tokens = _run(lambda reactor: _log_in(reactor, settings, wishes, environ, typing))
+    except PortInUse as taken:
+        return _failed(str(taken), PORT_IN_USE)
+    except (usage.UsageError, LoginFailed) as error:
+        return _failed(str(error))
+    except (CancelledError, KeyboardInterrupt):
+        return _failed("the login was interrupted.")
+    whose = owner(tokens)
+    plan = f", plan {_shown(whose.plan)}" if whose.plan else ""
+    _say(f"Logged in as {_shown(whose.login or 'an account without a name')}{plan}.")
+    _say(f"The login is kept in {folder / LOGIN_FILE}. Start the daemon with: chatmock serve")
+    return 0
+
+
+def logout(options: LogoutOptions, environ: Mapping[str, str]) -> int:
+    """Run ``chatmock logout``; returns the exit status."""
+    try:
+        folder = own_folder(ServeOptions().settings(environ).home)
+        was_there = forget_login(folder)
+    except (usage.UsageError, LoginFailed) as error:
+        return _failed(str(error))
+    except KeyboardInterrupt:
+        return _failed("the logout was interrupted.")
+    path = folder / LOGIN_FILE
+    _say(f"Logged out: {path} is deleted." if was_there else f"Nobody was logged in: there is no {path}.")
+    return 0
+
+
+async def _log_in(
+    reactor: Any, settings: Settings, wishes: LoginWishes, environ: Mapping[str, str], typing: bool
+) -> Tokens:
+    client = UpstreamClient(reactor, settings.connect_timeout, settings.first_byte_timeout, 1)
+    task = Login(
+        reactor,
+        client,
+        settings.chatgpt_issuer,
+        getattr(settings, "chatgpt_client_id", CLIENT_ID),
+        time.time,
+        _say,
+        _keeper(settings),
+        wishes.timeout,
+    )
+    try:
+        if wishes.headless:
+            return await device_login(task)
+        browser = Browser(
+            os.urandom,
+            browser_opener(environ) if wishes.browser else None,
+            TypedLines(reactor) if typing else None,
+            getattr(settings, "login_bind", "127.0.0.1"),
+            access=_say if wishes.verbose else None,
+        )
+        return await browser_login(task, browser)
+    finally:
+        client.close()
+
+
+def _keeper(settings: Settings) -> Callable[[Tokens], Coroutine[Deferred[Any], Any, None]]:
+    folder = own_folder(settings.home)
+
+    async def keep(tokens: Tokens) -> None:
+        from twisted.internet.threads import deferToThread  # imports the reactor
+
+        broken = await deferToThread(keep_login, folder, tokens, time.time())
+        if broken is not None:
+            _say(f"The {LOGIN_FILE} that was there could not be read; it is now {broken}.")
+
+    return keep
+
+
+def _run(work: Callable[[Any], Coroutine[Deferred[Any], Any, Tokens]]) -> Tokens:
+    """Run *work* on the reactor, and cancel it when the process is told to end.
+
+    :raises CancelledError: in that case; otherwise what *work* raises.
+    """
+    from twisted.internet import reactor
+
+    results: list[Tokens | Failure] = []
+    ending: list[bool] = []
+
+    def ended(result: Tokens | Failure) -> None:
+        results.append(result)
+        if not ending:
+            reactor.stop()
+
+    def begin() -> None:
+        working = Deferred.fromCoroutine(work(reactor)).addBoth(ended)
+
+        def end() -> Deferred[None]:
+            ending.append(True)
+            working.cancel()
+            return working
+
+        reactor.addSystemEventTrigger("before", "shutdown", end)
+
+    reactor.callWhenRunning(begin)
+    reactor.run()
+    if isinstance(results[0], Failure):
+        results[0].raiseException()
+    return results[0]
+
+
+def _begin_log(verbose: bool) -> None:
+    """Nothing of Twisted's own is for this console, unless it is a warning and wanted."""
+    warnings = FilteringLogObserver(
+        textFileLogObserver(sys.stderr), [LogLevelFilterPredicate(defaultLogLevel=LogLevel.warn)]
+    )
+    globalLogBeginner.beginLoggingTo([warnings] if verbose else [], redirectStandardIO=False)
+
+
+def _shown(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _failed(why: str, status: int = 1) -> int:
+    sys.stdout.flush()
+    sys.stderr.write(f"chatmock: {why}\n")
+    return status

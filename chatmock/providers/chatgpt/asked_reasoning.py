@@ -1,0 +1,84 @@
+"""How hard the model is to think, and how its thinking is to be summed up (spec chatgpt.md, 2.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from chatmock.conversation import ChatRequest
+from chatmock.errors import bad_request
+from chatmock.providers.chatgpt.client_fields import ClientFields, one_of
+from chatmock.providers.chatgpt.contract import SUMMARIES
+from chatmock.providers.chatgpt.defaults import Defaults
+from chatmock.providers.chatgpt.models import EFFORTS
+
+EFFORT_NOTE = "x-chatmock-effort"
+"""The response header for a client whose wish the model cannot follow."""
+
+_READ = ("effort", "summary")
+
+
+def asked_reasoning(chat: ChatRequest, fields: ClientFields, defaults: Defaults) -> dict[str, str]:
+    """The ``reasoning`` object of the request. An effort that the model lacks becomes its nearest one.
+
+    :raises Refusal: bad request, for a word that is no effort or summary.
+    """
+    listed = () if chat.details is None else chat.details.efforts
+    wishes = [_effort(wish, listed, param) for wish, param in _wishes(chat, fields)]
+    wanted = wishes[0] if wishes else defaults.effort
+    given = nearest(wanted, listed)
+    if wishes and given != wanted:
+        fields.notes[EFFORT_NOTE] = f"{given} (the model has no {wanted})"
+    reasoning = {"effort": given}
+    asked = _asked_summary(fields) or defaults.summary
+    if asked != "none":
+        reasoning["summary"] = asked
+    return reasoning
+
+
+def nearest(wanted: str, listed: Sequence[str]) -> str:
+    """The effort of *listed* that is nearest to *wanted*; of two, the lesser. Where none compares, *wanted* itself.
+
+    Not to think at all is another thing than to think little: ``none`` is chosen for ``none`` only, or where
+    there is nothing else.
+    """
+    if wanted in listed or wanted not in EFFORTS:
+        return wanted
+    ranks = [EFFORTS.index(effort) for effort in listed if effort in EFFORTS]
+    thinking = [rank for rank in ranks if EFFORTS[rank] != "none"] or ranks
+    if not thinking:
+        return wanted
+    rank = EFFORTS.index(wanted)
+    return EFFORTS[min(thinking, key=lambda other: (abs(other - rank), other))]
+
+
+def _wishes(chat: ChatRequest, fields: ClientFields) -> Iterator[tuple[object, str]]:
+    """The client's wishes for an effort and the field each stands in, the first to go before the others."""
+    if chat.reasoning_effort is not None:
+        yield chat.reasoning_effort, "reasoning_effort"
+    asked = fields.take_object("reasoning") or {}
+    for key, value in asked.items():
+        if key not in _READ and value is not None:
+            fields.ignore(f"reasoning.{key}")
+    if asked.get("effort") is not None:
+        yield asked["effort"], "reasoning.effort"
+    think = fields.take("think")
+    if isinstance(think, str):
+        yield think, "think"
+    elif think is False:
+        yield "none", "think"
+    elif think is not None and think is not True:
+        raise bad_request("'think' must be true, false or an effort.", param="think")
+    if chat.model_effort is not None:
+        yield chat.model_effort, "model"
+
+
+def _effort(wish: object, listed: tuple[str, ...], param: str) -> str:
+    """The effort that *wish* names: any there is, for the model's nearest can stand in for it."""
+    if isinstance(wish, str) and (wish in EFFORTS or wish in listed):
+        return wish
+    return one_of(wish, listed or EFFORTS, param)
+
+
+def _asked_summary(fields: ClientFields) -> str | None:
+    summary = (fields.take_object("reasoning") or {}).get("summary")
+    return None if summary is None else one_of(summary, SUMMARIES, "reasoning.summary")

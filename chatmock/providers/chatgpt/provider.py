@@ -1,0 +1,106 @@
+"""The ChatGPT provider: the plan of the owner's login, asked through the Codex backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from chatmock import jsontext
+from chatmock.conversation import ChatRequest, Identity
+from chatmock.errors import Kind, Refusal
+from chatmock.model import Model
+from chatmock.providers.chatgpt import contract
+from chatmock.providers.chatgpt.errors import read_refusal
+from chatmock.providers.chatgpt.hosted_tools import without_hosted_tools
+from chatmock.providers.chatgpt.models import PRESUMED, SUFFIXES, read_models
+from chatmock.providers.chatgpt.request import Defaults, build, original_names
+from chatmock.providers.interface import (
+    IGNORED,
+    Amendment,
+    Credential,
+    Headers,
+    Passage,
+    StreamDecoder,
+    UpstreamRequest,
+)
+from chatmock.providers.output_limits import BYTES_PER_TOKEN, LimitedDecoder
+from chatmock.providers.responses_decoder import ResponsesDecoder
+
+
+@attrs.frozen
+class ChatGPT:
+    """The :class:`~chatmock.providers.interface.Provider`."""
+
+    base_url: str
+    """Without a slash at its end."""
+    defaults: Defaults = Defaults()
+    name: str = attrs.field(default="chatgpt", init=False)
+    title: str = attrs.field(default=contract.TITLE, init=False)
+    wire: str = attrs.field(default=contract.WIRE, init=False)
+    default_model: str | None = attrs.field(default=None, init=False)
+    retired: Mapping[str, str] = attrs.field(factory=dict, init=False)
+    presumed: Sequence[Model] = attrs.field(default=PRESUMED, init=False)
+    efforts: Sequence[str] = attrs.field(default=SUFFIXES, init=False)
+
+    def request(self, chat: ChatRequest, credential: Credential) -> UpstreamRequest:
+        """The HTTP request that asks *chat*: always a stream, for the backend knows nothing else."""
+        asked = build(chat, credential.account_id, self.defaults)
+        notes = dict(asked.notes)
+        if asked.ignored:
+            notes[IGNORED] = ", ".join(asked.ignored)
+        if chat.max_tokens is not None:
+            notes["x-chatmock-max-tokens"] = (
+                f"{chat.max_tokens}, kept to by chatmock: it takes {BYTES_PER_TOKEN} bytes for a token"
+            )
+        headers = {
+            **self._headers(credential, "text/event-stream"),
+            "Content-Type": "application/json",
+            "OpenAI-Beta": contract.BETA,
+            "session-id": asked.session,
+        }
+        url = f"{self.base_url}{contract.RESPONSES_PATH}"
+        return UpstreamRequest("POST", url, headers, jsontext.dumps(asked.body), stream=True, notes=notes)
+
+    def amend(self, chat: ChatRequest, refusal: Refusal) -> Amendment | None:
+        """One more try: the same after an empty answer, without web search where that may be what was refused."""
+        if refusal.code == "upstream_empty":
+            return Amendment(chat, {})
+        if refusal.kind is not Kind.BAD_REQUEST or refusal.code == "context_length_exceeded":
+            return None
+        plain = without_hosted_tools(chat, self.defaults)
+        return (
+            None if plain is None else Amendment(plain, {"x-chatmock-web-search": "not accepted by ChatGPT"})
+        )
+
+    def decoder(self, chat: ChatRequest) -> StreamDecoder:
+        """A fresh decoder, which ends the answer where the client's limits say."""
+        decoder = ResponsesDecoder(self.title, contract.RECORD_LIMIT, original_names(chat))
+        if not chat.stop and chat.max_tokens is None:
+            return decoder
+        return LimitedDecoder(decoder, chat.stop, chat.max_tokens)
+
+    def passage(self, chat: ChatRequest, identity: Identity) -> Passage | None:
+        """None: the backend's stream lacks things that a client of its own dialect waits for."""
+        return None
+
+    def refusal(self, status: int, headers: Headers, body: bytes) -> Refusal:
+        """Read an answer that is not a success."""
+        return read_refusal(status, headers, body)
+
+    def catalogue_request(self, credential: Credential) -> UpstreamRequest:
+        """The HTTP request for the list of the account's models."""
+        url = f"{self.base_url}{contract.MODELS_PATH}?client_version={contract.CLIENT_VERSION}"
+        return UpstreamRequest("GET", url, self._headers(credential, "application/json"))
+
+    def read_catalogue(self, body: bytes) -> Sequence[Model]:
+        """The models of a catalogue answer."""
+        return read_models(body)
+
+    def _headers(self, credential: Credential, accept: str) -> dict[str, str]:
+        headers = {"Accept": accept, "User-Agent": contract.USER_AGENT, "originator": contract.ORIGINATOR}
+        if credential.token is not None:
+            headers["Authorization"] = f"Bearer {credential.token.reveal()}"
+        if credential.account_id:
+            headers["ChatGPT-Account-ID"] = credential.account_id
+        return headers

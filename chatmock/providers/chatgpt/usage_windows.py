@@ -1,0 +1,304 @@
+"""How much of the plan's limits is used: out of response headers, and in the file that keeps it (spec chatgpt.md, 2.11)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, Literal
+
+import attrs
+
+from chatmock import jsontext
+from chatmock.durations import LATEST, instant
+from chatmock.jsontext import JSONError, Struct
+from chatmock.providers.chatgpt.contract import USAGE_HEADERS
+
+Position = Literal["primary", "secondary"]
+
+_POSITIONS: Final[tuple[Position, ...]] = ("primary", "secondary")
+_USED: Final = re.compile(r"(?:([a-z0-9_-]+)-)?(?:primary|secondary)-used-percent")
+_NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?")
+_MOST_PERCENT: Final = 10_000.0
+_MOST_MINUTES: Final = 10 * 366 * 1440.0
+_MOST_SECONDS: Final = _MOST_MINUTES * 60
+_MOST_BALANCE: Final = 1e15
+_MOST_FAMILIES: Final = 32
+"""Families are kept once told; without an end an upstream that invents names would fill the file."""
+
+
+@attrs.frozen
+class Window:
+    """One limit: how much of it is used, and when it starts anew."""
+
+    family: str
+    """Empty for the plan's own limits, else the name of a separately metered group of models."""
+    position: Position
+    used_percent: float
+    """From 0; more than 100 where the limit was overrun."""
+    window_minutes: int | None = None
+    """How long it is."""
+    resets_in_seconds: int | None = None
+    """Counted from when it was told."""
+    resets_at: float | None = None
+    """Unix seconds."""
+
+
+@attrs.frozen
+class Credits:
+    """What is bought besides the plan."""
+
+    has_credits: bool | None = None
+    balance: str | None = None
+    """A decimal number, as told."""
+    unlimited: bool | None = None
+
+
+@attrs.frozen
+class UsageWindows:
+    """Everything one answer tells. What it does not tell is None, or empty."""
+
+    windows: tuple[Window, ...]
+    """The plan's own first, then family by family, in each the primary one first."""
+    plan: str | None = None
+    """The issuer's name for it: ``plus``."""
+    active_limit: str | None = None
+    """The limit that the answered request counted against."""
+    credits: Credits | None = None
+    primary_over_secondary_limit_percent: float | None = None
+    names: Mapping[str, str] = attrs.field(factory=dict)
+    """What people call a family, where that is told."""
+
+
+@attrs.frozen
+class Snapshot:
+    """The limits as they were at one time."""
+
+    windows: UsageWindows
+    captured_at: float
+    """Unix seconds."""
+
+    def resets_at(self, window: Window) -> float | None:
+        """When *window*, one of these, starts anew, in Unix seconds."""
+        if window.resets_at is not None:
+            return window.resets_at
+        return None if window.resets_in_seconds is None else self.captured_at + window.resets_in_seconds
+
+
+def tells_usage(headers: Iterable[str]) -> bool:
+    """Whether among the names of *headers*, in lower case, is one of those read here."""
+    return any(name.startswith(USAGE_HEADERS) for name in headers)
+
+
+def read_windows(headers: Mapping[str, str]) -> UsageWindows | None:
+    """What the response *headers* (names in lower case) tell; None when they tell no window.
+
+    Numbers are read tolerantly (``18000.0`` is an integer too), and what is none is left out.
+    """
+    told = {
+        name.removeprefix(USAGE_HEADERS): value.strip()
+        for name, value in headers.items()
+        if name.startswith(USAGE_HEADERS)
+    }
+    families = sorted({found[1] or "" for name in told if (found := _USED.fullmatch(name))})[:_MOST_FAMILIES]
+    windows = tuple(window for family in families for window in _family(told, family))
+    if not windows:
+        return None
+    names = {each.family: told.get(f"{each.family}-limit-name", "") for each in windows if each.family}
+    return UsageWindows(
+        windows,
+        told.get("plan-type") or None,
+        told.get("active-limit") or None,
+        _credits(told),
+        _number(told.get("primary-over-secondary-limit-percent"), _MOST_PERCENT),
+        {family: name for family, name in names.items() if name},
+    )
+
+
+def _family(told: Mapping[str, str], family: str) -> Iterator[Window]:
+    for position in _POSITIONS:
+        prefix = f"{family}-{position}-" if family else f"{position}-"
+        used = _number(told.get(f"{prefix}used-percent"), _MOST_PERCENT)
+        minutes = _whole(told.get(f"{prefix}window-minutes"), _MOST_MINUTES)
+        resets_at = _number(told.get(f"{prefix}reset-at"), LATEST) or None
+        # A limit that the plan does not have is told as one of no length.
+        if used is None or (used == minutes == 0 and resets_at is None):
+            continue
+        resets_in = _whole(told.get(f"{prefix}reset-after-seconds"), _MOST_SECONDS)
+        yield Window(family, position, used, minutes or None, resets_in, resets_at)
+
+
+def _credits(told: Mapping[str, str]) -> Credits | None:
+    balance = told.get("credits-balance")
+    found = Credits(
+        _flag(told.get("credits-has-credits")),
+        None if _number(balance, _MOST_BALANCE) is None else balance,
+        _flag(told.get("credits-unlimited")),
+    )
+    return None if found == Credits() else found
+
+
+def _flag(text: str | None) -> bool | None:
+    return {"true": True, "1": True, "false": False, "0": False}.get((text or "").lower())
+
+
+def _number(text: str | None, most: float) -> float | None:
+    if text is None or _NUMBER.fullmatch(text) is None:
+        return None
+    return _within(float(text), most)
+
+
+def _whole(text: str | None, most: float) -> int | None:
+    number = _number(text, most)
+    return None if number is None else int(number)
+
+
+def _within(number: float | None, most: float) -> float | None:
+    return number if number is not None and 0 <= number <= most else None
+
+
+def merge(before: Snapshot | None, now: Snapshot) -> Snapshot:
+    """*now*, with the families that only *before* tells; none of those when the plan is another one."""
+    if before is None:
+        return now
+    old, new = before.windows, now.windows
+    if old.plan and new.plan and old.plan != new.plan:
+        return now
+    told = {window.family for window in new.windows}
+    room = max(_MOST_FAMILIES - len(told), 0)
+    kept = sorted({window.family for window in old.windows} - told)[:room]
+    windows = (
+        *new.windows,
+        *(_moved(before, window, now.captured_at) for window in old.windows if window.family in kept),
+    )
+    over = new.primary_over_secondary_limit_percent
+    merged = UsageWindows(
+        tuple(sorted(windows, key=lambda window: (window.family, window.position))),
+        new.plan or old.plan,
+        new.active_limit or old.active_limit,
+        new.credits or old.credits,
+        old.primary_over_secondary_limit_percent if over is None else over,
+        {**{family: name for family, name in old.names.items() if family in {*told, *kept}}, **new.names},
+    )
+    return Snapshot(merged, now.captured_at)
+
+
+def _moved(before: Snapshot, window: Window, now: float) -> Window:
+    """A *window* told *before* in a snapshot of *now*: its reset stays where it was."""
+    at = before.resets_at(window)
+    if at is None:
+        return window
+    return attrs.evolve(window, resets_at=at, resets_in_seconds=max(round(at - now), 0))
+
+
+class _WindowShape(Struct):
+    used_percent: float
+    window_minutes: float | None = None
+    resets_in_seconds: float | None = None
+    resets_at: float | None = None
+
+
+class _CreditsShape(Struct, omit_defaults=True):
+    has_credits: bool | None = None
+    balance: str | None = None
+    unlimited: bool | None = None
+
+
+class _FamilyShape(Struct, omit_defaults=True):
+    limit_name: str | None = None
+    primary: _WindowShape | None = None
+    secondary: _WindowShape | None = None
+
+
+class _FileShape(Struct, omit_defaults=True):
+    """The first three keys are what the file has always held; the others came later."""
+
+    captured_at: str
+    primary: _WindowShape | None = None
+    secondary: _WindowShape | None = None
+    families: Mapping[str, _FamilyShape] | None = None
+    plan: str | None = None
+    active_limit: str | None = None
+    credits: _CreditsShape | None = None
+    primary_over_secondary_limit_percent: float | None = None
+
+
+_read_file = jsontext.reader(_FileShape)
+
+
+def to_json(windows: UsageWindows, captured_at: float) -> bytes:
+    """The file ``usage_limits.json``; *captured_at* in Unix seconds."""
+    families = dict.fromkeys(window.family for window in windows.windows if window.family)
+    own = _windows_of(windows, "")
+    shape = _FileShape(
+        captured_at=dt.datetime.fromtimestamp(captured_at, dt.UTC).isoformat(),
+        primary=own.get("primary"),
+        secondary=own.get("secondary"),
+        families={
+            family: _FamilyShape(limit_name=windows.names.get(family), **_windows_of(windows, family))
+            for family in families
+        }
+        or None,
+        plan=windows.plan,
+        active_limit=windows.active_limit,
+        credits=None if windows.credits is None else _CreditsShape(**attrs.asdict(windows.credits)),
+        primary_over_secondary_limit_percent=windows.primary_over_secondary_limit_percent,
+    )
+    return jsontext.indented(jsontext.dumps(shape)) + b"\n"
+
+
+def _windows_of(windows: UsageWindows, family: str) -> dict[str, _WindowShape]:
+    return {
+        window.position: _WindowShape(
+            window.used_percent, window.window_minutes, window.resets_in_seconds, window.resets_at
+        )
+        for window in windows.windows
+        if window.family == family
+    }
+
+
+def from_json(data: bytes) -> Snapshot:
+    """Read ``usage_limits.json``, also as older versions and other programs wrote it, without ``families``.
+
+    :raises JSONError: when it is no JSON, of another shape, or holds no window or no time.
+    """
+    file = _read_file(data)
+    captured_at = instant(file.captured_at)
+    if captured_at is None:
+        raise JSONError("captured_at is no time")
+    families = {name: shape for name, shape in sorted((file.families or {}).items()) if name}
+    shapes: dict[str, _FamilyShape | _FileShape] = {"": file, **families}
+    windows = tuple(window for family, shape in shapes.items() for window in _windows_from(family, shape))
+    if not windows:
+        raise JSONError("it holds no window")
+    credit = file.credits
+    return Snapshot(
+        UsageWindows(
+            windows,
+            file.plan,
+            file.active_limit,
+            None if credit is None else Credits(credit.has_credits, credit.balance, credit.unlimited),
+            _within(file.primary_over_secondary_limit_percent, _MOST_PERCENT),
+            {family: shape.limit_name for family, shape in families.items() if shape.limit_name},
+        ),
+        captured_at,
+    )
+
+
+def _windows_from(family: str, shape: _FamilyShape | _FileShape) -> Iterator[Window]:
+    for position in _POSITIONS:
+        window: _WindowShape | None = getattr(shape, position)
+        if window is None:
+            continue
+        if _within(window.used_percent, _MOST_PERCENT) is None:
+            raise JSONError(f"used_percent of {position} is no percentage")
+        minutes = _within(window.window_minutes, _MOST_MINUTES)
+        resets_in = _within(window.resets_in_seconds, _MOST_SECONDS)
+        yield Window(
+            family,
+            position,
+            window.used_percent,
+            None if minutes is None else int(minutes),
+            None if resets_in is None else int(resets_in),
+            _within(window.resets_at, LATEST),
+        )

@@ -1,0 +1,224 @@
+"""The event stream of OpenAI's Responses API into events, as ChatGPT, OpenAI, xAI and others send it.
+
+Spec: chatgpt.md 3.1 to 3.4, upstreams.md D3. Which events there are is told in
+:mod:`~chatmock.providers.responses_records`, what content they add in :mod:`~chatmock.providers.responses_content`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from chatmock.errors import Kind, Refusal, truncated
+from chatmock.events import Content, Event, Failed, Finished, FinishReason, Opened
+from chatmock.framing import Record, RecordTooLarge, SSEParser
+from chatmock.jsontext import JSONError
+from chatmock.providers import responses_records as wire
+from chatmock.providers.responses_content import StreamedContent
+from chatmock.providers.responses_errors import failure
+from chatmock.providers.responses_records import Delta, DeltaWithLogprobs, FullRecord, ResponseObject
+
+_NO_NAMES: Final[Mapping[str, str]] = MappingProxyType({})
+_CUT_SHORT: Final[Mapping[Any, FinishReason]] = {
+    "max_output_tokens": "length",
+    "content_filter": "content_filter",
+}
+
+
+class ResponsesDecoder:
+    """A :class:`~chatmock.providers.interface.StreamDecoder` of the Responses wire.
+
+    ``Opened`` is held back until there is content or a finish: an upstream that fails first gives ``Failed`` alone,
+    which can still become an HTTP status.
+
+    :param title: the upstream's name for messages.
+    :param record_limit: the most bytes of one record.
+    :param names: names of tools as sent upstream, to those of the client.
+    :param logprobs: whether token log probabilities were asked for.
+    """
+
+    __slots__ = (
+        "_content",
+        "_ended",
+        "_logprobs",
+        "_opened",
+        "_opening",
+        "_parser",
+        "_read_delta",
+        "_title",
+    )
+
+    def __init__(
+        self,
+        title: str,
+        record_limit: int,
+        names: Mapping[str, str] = _NO_NAMES,
+        logprobs: bool = False,
+    ) -> None:
+        self._title = title
+        self._parser = SSEParser(record_limit)
+        self._content = StreamedContent(names, logprobs)
+        self._logprobs = logprobs
+        self._read_delta = wire.read_delta_with_logprobs if logprobs else wire.read_delta
+        self._opening = Opened()
+        self._opened = False
+        self._ended = False
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take the next bytes, cut anywhere."""
+        events: list[Event] = []
+        if self._ended:
+            return events
+        try:
+            records = self._parser.feed(data)
+        except RecordTooLarge as error:
+            message = f"{self._title} sent too much at once: {error}."
+            self._fail(events, Refusal(Kind.UPSTREAM_FAILED, message, code="upstream_limit"))
+            return events
+        try:
+            self._read_all(records, events)
+        except JSONError as error:
+            self._fail(events, self._malformed(f"sent a record that cannot be read ({error})"))
+        return events
+
+    def close(self) -> list[Event]:
+        """End of input. A last record that is cut short counts as truncation."""
+        events: list[Event] = []
+        if self._ended:
+            return events
+        with contextlib.suppress(JSONError):  # a record that was cut short
+            self._read_all(self._parser.close(), events)
+        if not self._ended:
+            self._fail(events, truncated(self._title))
+        return events
+
+    def _read_all(self, records: list[Record], events: list[Event]) -> None:
+        for data, event in records:
+            self._read(data, event, events)
+            if self._ended:
+                return
+
+    def _read(self, data: bytes, event: bytes, events: list[Event]) -> None:
+        record: Delta | None
+        try:
+            record = self._read_delta(data)
+        except JSONError:
+            record = wire.reread(data, event.decode("ascii", "replace"), self._read_delta)
+            if record is None:
+                return
+        kind = record.type or event.decode("ascii", "replace")
+        channel = wire.DELTAS.get(kind)
+        if channel is None:
+            self._read_full(kind, data, events)
+        elif record.delta:
+            logprobs = (
+                record.logprobs if isinstance(record, DeltaWithLogprobs) and channel == "text" else None
+            )
+            said = self._content.delta(channel, record, record.delta, logprobs)
+            if said is not None:
+                if not self._opened:
+                    self._open(events)
+                events.append(said)
+
+    def _read_full(self, kind: str, data: bytes, events: list[Event]) -> None:
+        """A record that is no delta."""
+        if kind in wire.ERRORS or not kind:
+            self._read_error(kind, data, events)
+        elif kind in wire.FAILURES:
+            self._read_failure(kind, data, events)
+        elif kind in wire.KNOWN:
+            record = wire.read_full(data)
+            response = record.response or ResponseObject()
+            self._name(response)
+            if kind == wire.COMPLETED:
+                self._complete(response, events)
+            elif kind == wire.INCOMPLETE:
+                self._cut_short(response, events)
+            else:
+                self._say(self._content_of(kind, record), events)
+
+    def _content_of(self, kind: str, record: FullRecord) -> list[Content]:
+        content = self._content
+        if kind in (wire.ITEM_ADDED, wire.ITEM_DONE) and record.item is not None:
+            return content.item(record, record.item, done=kind == wire.ITEM_DONE)
+        if kind in wire.PART_DONE and record.part is not None:
+            return content.whole_part(record, record.part)
+        if kind == wire.ANNOTATION_ADDED and record.annotation is not None:
+            return content.citation(record, record.annotation)
+        channel = wire.WHOLES.get(kind)
+        if channel == "arguments":
+            return content.whole_arguments(record, record.arguments or record.input or "", record.name)
+        if channel is not None:
+            whole = record.refusal if channel == "refusal" else record.text
+            return content.whole_text(channel, record, whole or "", record.logprobs)
+        return []
+
+    def _read_error(self, kind: str, data: bytes, events: list[Event]) -> None:
+        """An ``error`` event, in either of its shapes, or a record without a type, which may be an error all the same."""
+        record = wire.read_object(data)
+        error = record.get("error")
+        if kind or error:
+            self._fail(events, failure(self._title, error if isinstance(error, Mapping) else record, None))
+
+    def _read_failure(self, kind: str, data: bytes, events: list[Event]) -> None:
+        response = wire.read_object(data).get("response")
+        response = response if isinstance(response, Mapping) else {}
+        error = response.get("error")
+        if kind == "response.cancelled" and not error:
+            message = f"{self._title} cancelled its answer. Ask again."
+            self._fail(events, Refusal(Kind.UPSTREAM_FAILED, message, code="upstream_cancelled"))
+        else:
+            self._fail(events, failure(self._title, error if isinstance(error, Mapping) else {}, response))
+
+    def _complete(self, response: ResponseObject, events: list[Event]) -> None:
+        self._say(self._content.output(response.output or ()), events)
+        if self._content.nameless:
+            self._fail(events, self._malformed("called a tool without naming it"))
+        elif not self._opened:
+            message = f"{self._title} completed its answer without saying anything. Ask again."
+            self._fail(events, Refusal(Kind.UPSTREAM_FAILED, message, code="upstream_empty"))
+        else:
+            self._finish(response, "tool_calls" if self._content.calls else "stop", events)
+
+    def _cut_short(self, response: ResponseObject, events: list[Event]) -> None:
+        self._say(self._content.output(response.output or ()), events)
+        details = response.incomplete_details
+        reason = details.get("reason") if isinstance(details, Mapping) else None
+        self._finish(response, _CUT_SHORT.get(reason, "stop") if isinstance(reason, str) else "stop", events)
+
+    def _finish(self, response: ResponseObject, reason: FinishReason, events: list[Event]) -> None:
+        self._say([], events, open=True)
+        usage = wire.read_usage(response.usage)
+        if usage is not None:
+            events.append(usage)
+        events.append(Finished((reason,)))
+        self._ended = True
+
+    def _name(self, response: ResponseObject) -> None:
+        """Keep what *response* says of the answer, for its opening."""
+        if response.id and not self._opened:
+            known = self._opening
+            created = response.created_at
+            self._opening = Opened(
+                response.id,
+                known.created if created is None else int(created),
+                response.model or known.model,
+            )
+
+    def _say(self, said: list[Content], events: list[Event], *, open: bool = False) -> None:
+        if (said or open) and not self._opened:
+            self._open(events)
+        events += said
+
+    def _open(self, events: list[Event]) -> None:
+        self._opened = True
+        events.append(self._opening)
+
+    def _fail(self, events: list[Event], refusal: Refusal) -> None:
+        self._ended = True
+        events.append(Failed(refusal))
+
+    def _malformed(self, fault: str) -> Refusal:
+        return Refusal(Kind.UPSTREAM_FAILED, f"{self._title} {fault}. Ask again.", code="upstream_malformed")

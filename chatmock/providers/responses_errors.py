@@ -1,0 +1,181 @@
+"""Reads the errors inside a Responses stream, which come after an HTTP 200, into refusals (spec chatgpt.md 2.11, 3.2; upstreams.md D4)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from chatmock.errors import Kind, Refusal
+from chatmock.providers.openai_errors import is_context_overflow, kind_of, read_facts
+
+_KINDS: Final[Mapping[str, Kind]] = {
+    **dict.fromkeys(["rate_limit_exceeded", "rate_limit_error", "too_many_requests"], Kind.RATE_LIMITED),
+    **dict.fromkeys(
+        ["insufficient_quota", "billing_hard_limit_reached", "usage_limit_reached", "usage_not_included"],
+        Kind.USAGE_EXHAUSTED,
+    ),
+    **dict.fromkeys(
+        ["server_error", "internal", "internal_error", "internal_server_error"], Kind.UPSTREAM_FAILED
+    ),
+    **dict.fromkeys(
+        ["model_at_capacity", "server_is_overloaded", "overloaded_error", "slow_down"], Kind.OVERLOADED
+    ),
+    **dict.fromkeys(["context_length_exceeded", "context_too_large"], Kind.BAD_REQUEST),
+    **dict.fromkeys(
+        [
+            "content_policy_violation",
+            "image_content_policy_violation",
+            "content_filter",
+            "moderation_blocked",
+        ],
+        Kind.BAD_REQUEST,
+    ),
+    "model_not_found": Kind.NOT_FOUND,
+    **dict.fromkeys(
+        [
+            "invalid_prompt",
+            "invalid_request_error",
+            "invalid_image",
+            "invalid_image_format",
+            "invalid_image_mode",
+            "invalid_image_url",
+            "invalid_base64_image",
+            "image_too_large",
+            "image_too_small",
+            "image_file_too_large",
+            "image_file_not_found",
+            "image_parse_error",
+            "unsupported_image_media_type",
+            "empty_image_file",
+            "failed_to_download_image",
+        ],
+        Kind.BAD_REQUEST,
+    ),
+}
+"""By the error's code, or by its type where it has no code that is known."""
+_CODES: Final[Mapping[str, str]] = {
+    "context_too_large": "context_length_exceeded",
+    "image_content_policy_violation": "content_policy_violation",
+    "moderation_blocked": "content_policy_violation",
+}
+"""Codes that OpenAI calls by another name; the others stay as they are."""
+_DEFAULT_CODES: Final = {
+    Kind.RATE_LIMITED: "rate_limit_exceeded",
+    Kind.USAGE_EXHAUSTED: "insufficient_quota",
+    Kind.OVERLOADED: "upstream_overloaded",
+    Kind.NOT_FOUND: "model_not_found",
+    Kind.UNAUTHENTICATED: "invalid_api_key",
+    Kind.UPSTREAM_FAILED: "upstream_error",
+}
+_OVERLOADED: Final = ("at capacity", "currently unavailable", "overloaded")
+"""What the text says when everything else says nothing; xAI's code may be a sentence (upstreams.md B4)."""
+_PASSING: Final = frozenset([Kind.RATE_LIMITED, Kind.OVERLOADED])
+_SENTENCES: Final = {
+    Kind.RATE_LIMITED: ("{title} is asked too much at once", "Try again later."),
+    Kind.USAGE_EXHAUSTED: ("The usage that {title} allows the account is used up", ""),
+    Kind.OVERLOADED: ("{title} is at capacity", "Try again shortly, or ask for another model."),
+    Kind.BAD_REQUEST: ("{title} does not accept the request", ""),
+    Kind.NOT_FOUND: ("{title} does not have the model", "Ask for one that it lists."),
+}
+_FAILED: Final = ("{title} failed while it answered", "Ask again.")
+_TRY_AGAIN_IN: Final = re.compile(r"try again in ([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s)\b", re.IGNORECASE)
+_LATEST: Final = 4_102_444_800
+"""Unix seconds of the year 2100: what lies beyond is a mistake, or milliseconds."""
+_KEPT: Final = ("plan_type", "resets_at", "resets_in_seconds")
+
+
+def failure(title: str, error: Mapping[str, Any], response: Mapping[str, Any] | None) -> Refusal:
+    """The refusal for an answer that its own stream says has failed.
+
+    :param title: the upstream's name for messages.
+    :param error: the error object, ``{"code", "message"}`` with or without ``type`` and ``param``; it may be empty.
+    :param response: the response object of ``response.failed``, whose error counts where *error* is empty.
+    """
+    if not error and response is not None:
+        told = response.get("error")
+        error = told if isinstance(told, Mapping) else {"message": told}
+    facts = read_facts(200, {"error": error} if error else {})
+    words = [word.lower() for word in (facts.code, error.get("type")) if isinstance(word, str)]
+    word = next((word for word in words if word in _KINDS), None)
+    kind, code = _classify(word, words, facts.message)
+    if kind is None:
+        kind = kind_of(facts)
+    if kind is Kind.UNAUTHENTICATED:
+        # The upstream's own text may repeat parts of the key.
+        message = f"{title} does not accept chatmock's key or login. Renew it on chatmock's machine."
+        return Refusal(kind, message, code="invalid_api_key")
+    kept = (
+        {key: error[key] for key in _KEPT if error.get(key) is not None}
+        if kind is Kind.USAGE_EXHAUSTED
+        else {}
+    )
+    return Refusal(
+        kind,
+        _message(title, kind, facts.message, error),
+        code=code or _default_code(kind, facts.code),
+        param=facts.param,
+        retry_after=_seconds_to_wait(kind, error, facts.message),
+        more={"type": word, **kept} if kept and word else kept,
+        retryable=kind in _PASSING or _is_passing(word, facts.status),
+    )
+
+
+def _classify(word: str | None, words: list[str], message: str) -> tuple[Kind | None, str | None]:
+    """The kind and the code by *word*, which is in the table, by all *words* said, by the text; None for unknown."""
+    text = " ".join([*words, message.lower()])
+    if word in ("context_length_exceeded", "context_too_large") or is_context_overflow(message):
+        return Kind.BAD_REQUEST, "context_length_exceeded"
+    if "at capacity" in text:
+        return Kind.OVERLOADED, "upstream_overloaded"
+    if word is not None:
+        # A type is wider than a code: `invalid_request_error` names no fault that a client could look for.
+        return _KINDS[word], None if word.endswith("_error") else _CODES.get(word, word)
+    if "usage-exhausted" in text:
+        return Kind.USAGE_EXHAUSTED, "insufficient_quota"
+    if any(phrase in text for phrase in _OVERLOADED):
+        return Kind.OVERLOADED, "upstream_overloaded"
+    return None, None
+
+
+def _default_code(kind: Kind, said: str | None) -> str | None:
+    return said if said is not None and " " not in said else _DEFAULT_CODES.get(kind)
+
+
+def _is_passing(word: str | None, status: int) -> bool:
+    """Whether a fault of the upstream's own passes by itself; one that it does not name does not count."""
+    return (word is not None and _KINDS[word] is Kind.UPSTREAM_FAILED) or (word is None and status > 502)
+
+
+def _message(title: str, kind: Kind, said: str, error: Mapping[str, Any]) -> str:
+    what, advice = _SENTENCES.get(kind, _FAILED)
+    text = what.format(title=title) + (f": {said}" if said else "")
+    if kind is Kind.USAGE_EXHAUSTED:
+        at = _instant(error.get("resets_at"))
+        advice = f"It resets at {at}." if at else "Wait until it is renewed."
+    return f"{text if text.endswith(('.', '!', '?', '…')) else text + '.'} {advice}".rstrip()
+
+
+def _seconds_to_wait(kind: Kind, error: Mapping[str, Any], message: str) -> float | None:
+    if kind is Kind.USAGE_EXHAUSTED:
+        left = _number(error.get("resets_in_seconds"))
+        return left if left is not None and left >= 0 else None
+    if kind is Kind.RATE_LIMITED and (found := _TRY_AGAIN_IN.search(message)):
+        seconds = float(found[1])
+        return seconds / 1000 if found[2].lower() == "ms" else seconds
+    return None
+
+
+def _instant(value: Any) -> str | None:
+    """Unix seconds as ISO 8601 in UTC; None for what is no point in time of ours."""
+    at = _number(value)
+    if at is None or not 0 < at <= _LATEST:
+        return None
+    return dt.datetime.fromtimestamp(int(at), dt.UTC).isoformat().replace("+00:00", "Z")
+
+
+def _number(value: Any) -> float | None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if abs(value) <= _LATEST else None

@@ -1,0 +1,139 @@
+"""Stop sequences and the output limit, cut out of any stream of events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chatmock.events import (
+    Event,
+    EventOrder,
+    Failed,
+    Finished,
+    Opened,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+from chatmock.providers.output_limits import BYTES_PER_TOKEN, LimitedDecoder
+
+
+class Played:
+    """A decoder that gives one event for each byte it is fed."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self._events = list(events)
+
+    def feed(self, data: bytes) -> list[Event]:
+        taken, self._events = self._events[: len(data)], self._events[len(data) :]
+        return taken
+
+    def close(self) -> list[Event]:
+        return []
+
+
+def run(
+    events: Sequence[Event], stop: Sequence[str] = (), max_tokens: int | None = None, step: int = 1
+) -> list[Event]:
+    decoder = LimitedDecoder(Played(events), stop, max_tokens)
+    out: list[Event] = []
+    for _ in range(0, len(events) + step, step):
+        out.extend(decoder.feed(b"x" * step))
+    out.extend(decoder.close())
+    EventOrder().check(out)
+    return out
+
+
+def answer(*texts: str) -> list[Event]:
+    return [Opened(), *map(TextDelta, texts), Usage(1, 2), Finished(("stop",))]
+
+
+def text(events: Sequence[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+def test_nothing_to_enforce_changes_nothing() -> None:
+    events = answer("one", " two")
+    assert run(events) == events
+
+
+@pytest.mark.parametrize("texts", [("one END two",), ("one E", "ND two"), ("one ", "E", "N", "D", "x")])
+def test_the_text_ends_before_a_stop_sequence(texts: Sequence[str]) -> None:
+    out = run(answer(*texts), ["END"])
+    assert text(out) == "one "
+    assert out[-1] == Finished(("stop",), cut=True)
+    assert not any(isinstance(event, Usage) for event in out)
+
+
+def test_what_only_began_like_one_is_not_lost() -> None:
+    out = run(answer("one EN", "OUGH", " EN"), ["END"])
+    assert text(out) == "one ENOUGH EN"
+    assert out[-2:] == [Usage(1, 2), Finished(("stop",))]
+
+
+def test_held_text_comes_before_a_tool_call() -> None:
+    call = ToolCallDelta(0, "id", "name", "{}")
+    out = run([Opened(), TextDelta("a E"), call, Finished(("tool_calls",))], ["END"])
+    assert out[-3:] == [TextDelta("E"), call, Finished(("tool_calls",))]
+
+
+def test_reasoning_is_neither_searched_nor_counted() -> None:
+    events = [Opened(), ReasoningDelta("END" * 100), TextDelta("ok"), Finished(("stop",))]
+    assert run(events, ["END"], 1) == events
+
+
+def test_the_output_limit_cuts_text_at_a_character() -> None:
+    out = run(answer("aé" * 10), max_tokens=1)
+    assert text(out) == "aéa"
+    assert out[-1] == Finished(("length",), cut=True)
+
+
+def test_an_answer_that_just_fits_is_whole() -> None:
+    events = answer("x" * BYTES_PER_TOKEN * 3)
+    assert run(events, max_tokens=3) == events
+
+
+def test_arguments_count_as_well() -> None:
+    out = run(
+        [
+            Opened(),
+            ToolCallDelta(0, "i", "n"),
+            ToolCallDelta(0, arguments="x" * 9),
+            Finished(("tool_calls",)),
+        ],
+        max_tokens=2,
+    )
+    assert out[-2:] == [ToolCallDelta(0, arguments="x" * 8), Finished(("length",), cut=True)]
+
+
+def test_a_failure_passes() -> None:
+    from chatmock.errors import truncated
+
+    failed = Failed(truncated("x"))
+    assert run([Opened(), TextDelta("E"), failed], ["END"]) == [Opened(), TextDelta("E"), failed]
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(st.text("abé", max_size=4), max_size=12),
+    st.lists(st.text("abé", min_size=1, max_size=3), max_size=3),
+    st.one_of(st.none(), st.integers(1, 8)),
+    st.integers(1, 20),
+)
+def test_the_cut_is_where_the_whole_text_says(
+    texts: list[str], stop: list[str], max_tokens: int | None, step: int
+) -> None:
+    whole = "".join(texts)
+    places = [whole.find(sequence) for sequence in stop if sequence in whole]
+    wanted = whole[: min(places)] if places else whole
+    out = run(answer(*texts), stop, max_tokens, step)
+    if max_tokens is not None and len(wanted.encode()) > max_tokens * BYTES_PER_TOKEN:
+        wanted = wanted.encode()[: max_tokens * BYTES_PER_TOKEN].decode(errors="ignore")
+        assert out[-1] == Finished(("length",), cut=True)
+    else:
+        assert out[-1] == Finished(("stop",), cut=bool(places))
+    assert text(out) == wanted

@@ -1,0 +1,297 @@
+"""A fake of ChatGPT's issuer over real HTTP, which refuses what the real one refuses (spec chatgpt.md, 1.2 to 1.9).
+
+Codes and refresh tokens work once. A refresh token that comes a second time ends its whole chain. The owner is
+imagined to agree to everything at once, unless `denial` says otherwise.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import attrs
+
+from tests.upstreams.answering_site import Answer, AnsweringSite, Asked, Reply
+
+CLIENT = "app_EMoamEEZ73f0CkXaXp7hrann"
+SCOPE = {"openid", "profile", "email", "offline_access"}
+AUTH_CLAIM = "https://api.openai.com/auth"
+_LOOPBACK = re.compile(r"http://localhost:([0-9]+)/auth/callback")
+_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+@attrs.define
+class _Code:
+    challenge: str
+    redirect_uri: str
+
+
+@attrs.define
+class _Chain:
+    """One login: its refresh tokens, of which only the last one works."""
+
+    current: str = ""
+    dead: bool = False
+
+
+class OpenAIIssuer:
+    """The fake; listens on a free loopback port once `listen` is called.
+
+    :param now: Unix time in seconds, for the tokens' end.
+    """
+
+    def __init__(self, reactor: Any, client_id: str = CLIENT, now: Callable[[], float] = time.time) -> None:
+        self.reactor = reactor
+        self.client_id = client_id
+        self.now = now
+        self.port: Any = None
+        self.callback_ports: set[int] | None = None
+        """The loopback ports it redirects to; None for any. The real one knows 1455."""
+        self.email: str | None = "owner@example.com"
+        self.plan = "plus"
+        self.account_id = "account-1"
+        self.access_seconds = 3600.0
+        """How long an access token lasts."""
+        self.denial: Mapping[str, str] | None = None
+        """The query with which the browser is sent back instead of a code, such as ``{"error": "access_denied"}``."""
+
+        self.answers: list[Answer | str] = []
+        """What the token endpoint answers next instead of doing anything, one after the other; ``drop`` closes the
+        connection unanswered, ``lose`` does so after the work has been done."""
+        self.delay = 0.0
+        """Seconds before the token endpoint answers, its work being done already."""
+        self.omit_refresh_token = False
+        """Whether a refresh leaves the old refresh token working and names no new one."""
+
+        self.device_enabled = True
+        self.device_interval: Any = "1"
+        self.device_fields: tuple[str, ...] = ("device_auth_id", "user_code", "interval")
+        """What a device login is answered with; older issuers say ``usercode``."""
+        self.device_answers: list[Answer | str] = []
+        """What the device's polls are answered before they succeed; see `pending`."""
+        self.user_code = "ABCD-12345"
+
+        self.asked: list[Asked] = []
+        self.exchanges = 0
+        """Codes exchanged for tokens."""
+        self.refreshes = 0
+        """Refresh tokens exchanged for new ones."""
+        self._codes: dict[str, _Code] = {}
+        self._chains: dict[str, _Chain] = {}
+        self._access: dict[str, float] = {}
+        self._devices: dict[str, str] = {}
+
+    def listen(self) -> None:
+        """Open the port."""
+        site = AnsweringSite(self.reactor, self._told)
+        self.port = self.reactor.listenTCP(0, site, interface="127.0.0.1")
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+        return f"http://127.0.0.1:{self.port.getHost().port}"
+
+    def calls(self, path: str) -> list[Asked]:
+        """The requests to *path* so far."""
+        return [asked for asked in self.asked if asked.path == path]
+
+    # --- what tests ask and tell
+
+    def issue(self) -> dict[str, str]:
+        """The token endpoint's answer for a new login, without the way to it."""
+        chain = _Chain()
+        return self._tokens(chain)
+
+    def honours(self, access_token: str) -> bool:
+        """Whether ChatGPT's backend would take *access_token* now."""
+        return self._access.get(access_token, 0.0) > self.now()
+
+    def honours_refresh(self, refresh_token: str) -> bool:
+        """Whether *refresh_token* would be exchanged now."""
+        chain = self._chains.get(refresh_token)
+        return chain is not None and not chain.dead and chain.current == refresh_token
+
+    def revoke_access(self) -> None:
+        """From now on no access token issued so far is taken."""
+        self._access.clear()
+
+    def revoke_refresh(self) -> None:
+        """From now on no refresh token issued so far is taken."""
+        for chain in self._chains.values():
+            chain.dead = True
+
+    def pending(self, times: int, status: int = 403) -> None:
+        """The owner needs that many polls to type in the code."""
+        body = {"error": {"code": "deviceauth_authorization_unknown", "message": "not yet"}}
+        self.device_answers += [Answer(status, body)] * times
+
+    def refuse(self, code: str) -> None:
+        """The next call of the token endpoint is refused with *code*, such as ``refresh_token_expired``."""
+        oauth = Answer(400, {"error": code, "error_description": "It is not valid any more."})
+        self.answers.append(oauth if code == "invalid_grant" else _error(401, code, "Please log in again."))
+
+    # --- the endpoints
+
+    def _told(self, asked: Asked) -> Reply:
+        self.asked.append(asked)
+        queues = {"/oauth/token": self.answers, "/api/accounts/deviceauth/token": self.device_answers}
+        queue = queues.get(asked.path)
+        planned = queue.pop(0) if queue else None
+        if planned == "drop":
+            return Reply(None)
+        answer = planned if isinstance(planned, Answer) else self.answer(asked)
+        if planned == "lose":
+            return Reply(None)
+        return Reply(answer, self.delay if asked.path == "/oauth/token" else 0.0)
+
+    def answer(self, asked: Asked) -> Answer:
+        """Do what *asked* asks for."""
+        endpoints = {
+            ("GET", "/oauth/authorize"): self._authorize,
+            ("POST", "/oauth/token"): self._token,
+            ("POST", "/api/accounts/deviceauth/usercode"): self._device_code,
+            ("POST", "/api/accounts/deviceauth/token"): self._device_token,
+        }
+        endpoint = endpoints.get((asked.method, asked.path))
+        return Answer(404, {"detail": "Not Found"}) if endpoint is None else endpoint(asked)
+
+    def _authorize(self, asked: Asked) -> Answer:
+        fields = asked.fields
+        redirect, state = fields.get("redirect_uri", ""), fields.get("state", "")
+        loopback = _LOOPBACK.fullmatch(redirect)
+        if fields.get("client_id") != self.client_id:
+            return _page("unknown client")
+        if loopback is None or (self.callback_ports and int(loopback[1]) not in self.callback_ports):
+            return _page("unknown redirect_uri")
+        wrong = [
+            name
+            for name, right in {
+                "response_type": fields.get("response_type") == "code",
+                "scope": set(fields.get("scope", "").split()) >= SCOPE,
+                "code_challenge": _CHALLENGE.fullmatch(fields.get("code_challenge", "")) is not None,
+                "code_challenge_method": fields.get("code_challenge_method") == "S256",
+                "state": len(state) >= 16,
+            }.items()
+            if not right
+        ]
+        if wrong:
+            back = {"error": "invalid_request", "error_description": f"wrong: {wrong}", "state": state}
+        elif self.denial is not None:
+            back = {"state": state, **self.denial}
+        else:
+            code = f"ac_{secrets.token_urlsafe(32)}"
+            self._codes[code] = _Code(fields["code_challenge"], redirect)
+            back = {"code": code, "scope": fields["scope"], "state": state}
+        return Answer(302, b"", f"{redirect}?{urlencode(back)}")
+
+    def _token(self, asked: Asked) -> Answer:
+        fields = asked.fields
+        if fields.get("client_id") != self.client_id:
+            return _error(401, "invalid_client", "The client is not known.")
+        if fields.get("grant_type") == "authorization_code":
+            return self._exchange(fields)
+        if fields.get("grant_type") == "refresh_token":
+            return self._refresh(fields.get("refresh_token", ""))
+        return Answer(
+            400, {"error": "unsupported_grant_type", "error_description": "The grant type is not known."}
+        )
+
+    def _exchange(self, fields: Mapping[str, str]) -> Answer:
+        code = self._codes.pop(fields.get("code", ""), None)
+        digest = hashlib.sha256(fields.get("code_verifier", "").encode()).digest()
+        right = (
+            code is not None
+            and code.redirect_uri == fields.get("redirect_uri")
+            and code.challenge == _base64url(digest)
+        )
+        if not right:
+            return Answer(
+                400, {"error": "invalid_grant", "error_description": "The code does not belong to this."}
+            )
+        self.exchanges += 1
+        return Answer(200, self.issue())
+
+    def _refresh(self, refresh_token: str) -> Answer:
+        chain = self._chains.get(refresh_token)
+        if chain is None:
+            return Answer(400, {"error": "invalid_grant", "error_description": "There is no such token."})
+        if chain.current != refresh_token:
+            chain.dead = True
+            return _error(401, "refresh_token_reused", "Your refresh token has already been used.")
+        if chain.dead:
+            return _error(401, "refresh_token_invalidated", "Your session has ended.")
+        self.refreshes += 1
+        return Answer(200, self._tokens(chain))
+
+    def _device_code(self, asked: Asked) -> Answer:
+        if not self.device_enabled:
+            return Answer(404, {"detail": "Not Found"})
+        if asked.fields.get("client_id") != self.client_id:
+            return _error(401, "invalid_client", "The client is not known.")
+        device = f"deviceauth_{secrets.token_hex(8)}"
+        self._devices[device] = self.user_code
+        values = dict.fromkeys(("user_code", "usercode"), self.user_code)
+        known = {**values, "device_auth_id": device, "interval": self.device_interval}
+        return Answer(200, {name: known[name] for name in self.device_fields})
+
+    def _device_token(self, asked: Asked) -> Answer:
+        device = asked.fields.get("device_auth_id", "")
+        if self._devices.get(device) != asked.fields.get("user_code"):
+            return _error(404, "deviceauth_not_found", "There is no such device login.")
+        verifier, code = secrets.token_hex(32), f"ac_{secrets.token_urlsafe(32)}"
+        challenge = _base64url(hashlib.sha256(verifier.encode()).digest())
+        self._codes[code] = _Code(challenge, f"{self.url}/deviceauth/callback")
+        del self._devices[device]
+        return Answer(
+            200, {"authorization_code": code, "code_verifier": verifier, "code_challenge": challenge}
+        )
+
+    def _tokens(self, chain: _Chain) -> dict[str, str]:
+        now = self.now()
+        auth = {"chatgpt_account_id": self.account_id, "chatgpt_plan_type": self.plan}
+        common = {
+            "iss": "https://auth.openai.com",
+            "iat": int(now),
+            "jti": secrets.token_hex(8),
+            AUTH_CLAIM: auth,
+        }
+        access = _jwt({**common, "exp": int(now + self.access_seconds), "scp": sorted(SCOPE)})
+        self._access[access] = now + self.access_seconds
+        identity = {**common, "aud": [self.client_id], "exp": int(now + 3600)}
+        if self.email is not None:
+            identity["email"] = self.email
+        answer = {"id_token": _jwt(identity), "access_token": access, "token_type": "Bearer"}
+        if not (self.omit_refresh_token and chain.current):
+            chain.current = f"rt_{secrets.token_urlsafe(32)}"
+            self._chains[chain.current] = chain
+            answer["refresh_token"] = chain.current
+        return answer
+
+
+def _error(status: int, code: str, message: str) -> Answer:
+    """An error in OpenAI's own shape; others are in that of OAuth."""
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+    return Answer(status, {"error": error})
+
+
+def _page(why: str) -> Answer:
+    """What the person in front of the browser sees when it cannot be sent back."""
+    return Answer(400, f"<html><body>{why}</body></html>".encode())
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _jwt(claims: Mapping[str, Any]) -> str:
+    """A token with *claims*; its signature is none."""
+    parts = [{"alg": "RS256", "typ": "JWT"}, claims]
+    head, middle = (_base64url(json.dumps(part).encode()) for part in parts)
+    return f"{head}.{middle}.{_base64url(b'no signature')}"
