@@ -75,7 +75,9 @@ class Routes:
     @app.route("/readyz", methods=["GET"])
     def ready(self, request: IRequest) -> bytes:
         """Which providers are usable; there is always one, or the daemon would not have started."""
-        return _json(request, jsontext.dumps({"status": "ok", "providers": sorted(self._desk.accounts.ready)}))
+        return _json(
+            request, jsontext.dumps({"status": "ok", "providers": sorted(self._desk.accounts.ready)})
+        )
 
     @app.route("/", methods=["OPTIONS"])
     @app.route("/<path:path>", methods=["OPTIONS"])

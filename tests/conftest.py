@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from twisted.logger import LogLevel, globalLogPublisher
 
 from chatmock.service import ChatmockService, make_service
 from chatmock.settings import Secret, Settings
+from tests.upstreams.chatgpt_backend import ChatGPTBackend
+from tests.upstreams.openai_issuer import OpenAIIssuer
 from tests.upstreams.openai_server import OpenAIServer
 
 KEY = "upstream-key"
@@ -101,8 +104,8 @@ Start = Callable[..., Daemon]
 
 
 @pytest_twisted.async_yield_fixture()
-async def start(upstream: OpenAIServer) -> AsyncIterator[Start]:
-    """Start a daemon with given settings; stopped when the test is over, before its upstream is."""
+async def start(upstream: OpenAIServer, backend: ChatGPTBackend) -> AsyncIterator[Start]:
+    """Start a daemon with given settings; stopped when the test is over, before its upstreams are."""
     running: list[ChatmockService] = []
 
     def start_daemon(policy: Any = None, **settings: Any) -> Daemon:
@@ -170,3 +173,54 @@ def fired(deferred: Deferred[Any]) -> Any:
     if hasattr(results[0], "raiseException"):
         results[0].raiseException()
     return results[0]
+
+
+@pytest_twisted.async_yield_fixture()
+async def issuer() -> AsyncIterator[OpenAIIssuer]:
+    """A fake of ChatGPT's login server."""
+    server = OpenAIIssuer(reactor)
+    server.listen()
+    yield server
+    await server.port.stopListening()
+
+
+@pytest_twisted.async_yield_fixture()
+async def backend(issuer: OpenAIIssuer) -> AsyncIterator[ChatGPTBackend]:
+    """A fake of ChatGPT's backend, which takes the tokens that *issuer* honours."""
+    server = ChatGPTBackend(reactor, issuer.honours)
+    server.listen()
+    yield server
+    await server.port.stopListening()
+    await until(lambda: server.open_connections == 0)
+
+
+@pytest.fixture
+def login_file(issuer: OpenAIIssuer, home: Path) -> Path:
+    """The file of a fresh login, where a daemon looks for it."""
+    return write_login(home / ".chatgpt-local" / "auth.json", issuer.issue())
+
+
+def write_login(path: Path, answer: Mapping[str, Any], **more: Any) -> Path:
+    """Write the token endpoint's *answer* as a login file."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    tokens = {key: answer[key] for key in ("id_token", "access_token", "refresh_token")}
+    body = {
+        "OPENAI_API_KEY": None,
+        "tokens": {**tokens, "account_id": "account-1"},
+        "last_refresh": "",
+        **more,
+    }
+    path.write_text(json.dumps(body))
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture
+def start_chatgpt(start: Start, issuer: OpenAIIssuer, backend: ChatGPTBackend) -> Start:
+    """Start a daemon whose ChatGPT is the fake one, with given settings."""
+
+    def start_daemon(**settings: Any) -> Daemon:
+        chatgpt = {"chatgpt_base_url": backend.url, "chatgpt_issuer": issuer.url, "max_concurrency": 8}
+        return start(**{**chatgpt, **settings})
+
+    return start_daemon

@@ -19,10 +19,6 @@ from chatmock import jsontext
 from chatmock.providers.chatgpt.contract import AUTH_CLAIM
 
 ROOT = Path(__file__).parents[1]
-CODE = (
-    "import os, sys; from chatmock.info_command import InfoOptions, info; options = InfoOptions();"
-    " options.parseOptions(sys.argv[1:]); sys.exit(info(options, os.environ, print))"
-)
 CANARY = secrets.token_hex(24)
 
 
@@ -82,7 +78,7 @@ class Machine:
     def run(self, *arguments: str) -> tuple[int, str]:
         before = self.files()
         ran = subprocess.run(
-            [sys.executable, "-c", CODE, *arguments],
+            [sys.executable, "-m", "chatmock", "info", *arguments],
             capture_output=True,
             text=True,
             env=self.environ,
@@ -172,10 +168,7 @@ def test_the_codex_login_is_used_and_left_alone(machine: Machine) -> None:
 
 
 def test_the_first_login_counts(machine: Machine) -> None:
-    machine.write(".codex/auth.json", auth("third"))
-    machine.more["CODEX_HOME"] = "~/elsewhere"
-    assert machine.json()[1]["account"]["account_id"] == "third"
-    machine.write("elsewhere/auth.json", auth("second"))
+    machine.write(".codex/auth.json", auth("second"))
     assert machine.json()[1]["account"]["account_id"] == "second"
     machine.write("own/auth.json", b'{"tokens": null}')
     assert machine.json()[1]["account"]["account_id"] == "second"
@@ -248,7 +241,9 @@ def test_bars_are_coloured_on_a_terminal_only(machine: Machine, no_color: str | 
         machine.more["NO_COLOR"] = no_color
     ours, theirs = pty.openpty()
     try:
-        subprocess.run([sys.executable, "-c", CODE], stdout=theirs, env=machine.environ, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "chatmock", "info"], stdout=theirs, env=machine.environ, check=True
+        )
         shown = os.read(ours, 65536).decode()
     finally:
         os.close(ours)
@@ -258,14 +253,9 @@ def test_bars_are_coloured_on_a_terminal_only(machine: Machine, no_color: str | 
 
 
 def test_a_setting_that_is_not_allowed_is_told_as_serve_does(machine: Machine) -> None:
-    code = CODE.replace("sys.exit(", "from twisted.python import usage\ntry: sys.exit(").replace(
-        "print))", "print))\nexcept usage.UsageError as error: print(error)"
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        env={**machine.environ, "CHATMOCK_PORT": "http"},
-        check=True,
-    )
-    assert ran.stdout.startswith("CHATMOCK_PORT=http is not allowed")
+    machine.more["CHATMOCK_PORT"] = "x"
+    command = [sys.executable, "-m", "chatmock", "info"]
+    ran = subprocess.run(command, capture_output=True, text=True, env=machine.environ, check=False)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("chatmock: CHATMOCK_PORT=x is not allowed")
+    assert ran.stderr.count("\n") == 1

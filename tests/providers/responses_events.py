@@ -34,6 +34,11 @@ USAGE = {
 
 Script = list[dict[str, Any]]
 
+OPENED = Opened("resp_1", 1_700_000_000, "gpt-x")
+USED = Usage(7, 5, cached_tokens=3, reasoning_tokens=2)
+STOP = [USED, Finished(("stop",))]
+CALLED = [USED, Finished(("tool_calls",))]
+
 
 @attrs.define
 class Said:
@@ -160,3 +165,9 @@ def citation(url: str, start: int = 1, end: int = 4) -> dict[str, Any]:
 def chat_citation(url: str, start: int = 1, end: int = 4) -> dict[str, Any]:
     value = {"url": url, "title": "T", "start_index": start, "end_index": end}
     return {"type": "url_citation", "url_citation": value}
+
+
+def refused(events: list[Event]) -> Any:
+    """The refusal of a stream that gave nothing else."""
+    assert [type(event) for event in events] == [Failed]
+    return events[0].refusal

@@ -474,11 +474,11 @@ def test_settings_of_a_missing_provider_are_named_if_given() -> None:
     settings = load({"inject_base_prompt": False}, environ, holding("qwen_model = 'm'\nport = 1"))
     assert unused(settings, PROVIDERS) == [
         f"{where} is set, but this version has no {provider} provider yet: it has no effect"
-        for where, provider in (
-            ("qwen_model in c.toml", "qwen"),
-        )
+        for where, provider in (("qwen_model in c.toml", "qwen"),)
     ]
-    assert [line.split()[0] for line in unused(settings, ["chatgpt", "qwen", "openrouter"])] == ["XAI_API_KEY"]
+    assert [line.split()[0] for line in unused(settings, ["chatgpt", "qwen", "openrouter"])] == [
+        "XAI_API_KEY"
+    ]
     assert unused(Settings()) == []
 
 

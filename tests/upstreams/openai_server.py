@@ -86,6 +86,25 @@ class OpenAIServer:
         data = value if isinstance(value, bytes) else json.dumps(value).encode()
         self.reply([data], status=status, content_type=b"application/json", **more)
 
+    def respond(self, asked: Asked) -> Reply:
+        """What to answer to *asked*: a refusal where the real one would refuse it."""
+        if self.key is not None and asked.headers.get("authorization") != f"Bearer {self.key}":
+            return _error(401, "Incorrect API key provided: wrong.", "invalid_api_key")
+        if asked.path == f"{self.prefix}/models":
+            if self.models is None:
+                return _error(404, "no such path", None)
+            listing = json.dumps({"object": "list", "data": list(self.models)}).encode()
+            return Reply([listing], content_type=b"application/json")
+        if asked.path != f"{self.prefix}/chat/completions":
+            return _error(404, f"no such path: {asked.path}", None)
+        if not isinstance(asked.body, dict) or not asked.body.get("model") or not asked.body.get("messages"):
+            return _error(400, "model and messages are required", None)
+        if "gzip" in asked.headers.get("accept-encoding", ""):
+            return _error(400, "this server would compress its answer", None)
+        if asked.body.get("stream_options") and not asked.body.get("stream"):
+            return _error(400, "stream_options needs stream", None)
+        return self.answer(asked)
+
 
 class _CountingSite(Site):
     def __init__(self, resource: Resource, server: OpenAIServer) -> None:
@@ -128,7 +147,7 @@ class _Leaf(Resource):
         headers = {k.decode().lower(): v[-1].decode() for k, v in request.requestHeaders.getAllRawHeaders()}
         asked = Asked(path, headers, json.loads(data) if data else None)
         server.asked.append(asked)
-        reply = self._reply(asked)
+        reply = server.respond(asked)
         server.active += 1
 
         def over(_: Any) -> None:
@@ -139,25 +158,6 @@ class _Leaf(Resource):
         request.notifyFinish().addErrback(lambda _: playing.cancel())
         playing.addErrback(lambda failure: None)
         return NOT_DONE_YET
-
-    def _reply(self, asked: Asked) -> Reply:
-        server = self._server
-        if server.key is not None and asked.headers.get("authorization") != f"Bearer {server.key}":
-            return _error(401, "Incorrect API key provided: wrong.", "invalid_api_key")
-        if asked.path == f"{server.prefix}/models":
-            if server.models is None:
-                return _error(404, "no such path", None)
-            listing = json.dumps({"object": "list", "data": list(server.models)}).encode()
-            return Reply([listing], content_type=b"application/json")
-        if asked.path != f"{server.prefix}/chat/completions":
-            return _error(404, f"no such path: {asked.path}", None)
-        if not isinstance(asked.body, dict) or not asked.body.get("model") or not asked.body.get("messages"):
-            return _error(400, "model and messages are required", None)
-        if "gzip" in asked.headers.get("accept-encoding", ""):
-            return _error(400, "this server would compress its answer", None)
-        if asked.body.get("stream_options") and not asked.body.get("stream"):
-            return _error(400, "stream_options needs stream", None)
-        return server.answer(asked)
 
 
 def _error(status: int, message: str, code: str | None) -> Reply:

@@ -10,8 +10,6 @@ from chatmock import __version__
 TITLE: Final = "ChatGPT"
 WIRE: Final = "openai-responses"
 
-CLIENT_ID: Final = "app_EMoamEEZ73f0CkXaXp7hrann"
-"""The public OAuth client of the Codex programs; the issuer knows no other for this backend."""
 SCOPE: Final = "openid profile email offline_access"
 AUTHORIZE_PATH: Final = "/oauth/authorize"
 TOKEN_PATH: Final = "/oauth/token"  # noqa: S105  # a path
@@ -26,7 +24,13 @@ REDIRECT_URI: Final = f"http://localhost:{CALLBACK_PORT}{CALLBACK_PATH}"
 AUTH_CLAIM: Final = "https://api.openai.com/auth"
 """The claim of the tokens that tells account and plan."""
 LOG_IN_AGAIN: Final = frozenset(
-    ["refresh_token_expired", "refresh_token_reused", "refresh_token_invalidated", "invalid_grant"]
+    [
+        "refresh_token_expired",
+        "refresh_token_reused",
+        "refresh_token_invalidated",
+        "refresh_token_revoked",
+        "invalid_grant",
+    ]
 )
 """Errors of the token endpoint after which only a new login helps (1.9)."""
 

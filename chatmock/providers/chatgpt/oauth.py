@@ -89,7 +89,7 @@ def device_page(issuer: str) -> str:
 def authorize_url(issuer: str, client_id: str, redirect: str, challenge: str, state: str) -> str:
     """The page on which the owner logs in and agrees (1.2).
 
-    :param client_id: :data:`~chatmock.providers.chatgpt.contract.CLIENT_ID`, here and below, unless told otherwise.
+    :param client_id: the OAuth client that logs in, here and below.
     """
     query = {
         "response_type": "code",

@@ -34,7 +34,7 @@ class ChatGPT:
 
     base_url: str
     """Without a slash at its end."""
-    defaults: Defaults = Defaults()
+    defaults: Defaults = attrs.field(factory=Defaults)
     name: str = attrs.field(default="chatgpt", init=False)
     title: str = attrs.field(default=contract.TITLE, init=False)
     wire: str = attrs.field(default=contract.WIRE, init=False)

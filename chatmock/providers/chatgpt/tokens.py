@@ -45,8 +45,9 @@ class Tokens:
     def expires_at(self) -> float | None:
         """When the access token ends, in Unix seconds; None where it does not say."""
         exp = claims(self.access_token).get("exp")
-        told = isinstance(exp, int | float) and not isinstance(exp, bool) and 0 < exp < _LATEST
-        return float(exp) if told else None
+        if isinstance(exp, int | float) and not isinstance(exp, bool) and 0 < exp < _LATEST:
+            return float(exp)
+        return None
 
 
 @attrs.frozen

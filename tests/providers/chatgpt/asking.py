@@ -30,7 +30,7 @@ from chatmock.errors import Kind, Refusal
 from chatmock.jsontext import dumps
 from chatmock.model import Model
 from chatmock.providers.chatgpt.request import Asked, Defaults, build
-from tests.providers.chatgpt.backend_rules import check
+from tests.upstreams.chatgpt_rules import check
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 ACCOUNT = "account-1"

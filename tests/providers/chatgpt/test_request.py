@@ -14,7 +14,7 @@ from chatmock.errors import Kind, Refusal
 from chatmock.model import Model
 from chatmock.providers.chatgpt.request import Asked, Defaults, build
 from tests.providers.chatgpt.asking import ACCOUNT, HELLO, asked, body, chats, parsed, refusal
-from tests.providers.chatgpt.backend_rules import check
+from tests.upstreams.chatgpt_rules import check
 
 SCHEMA = {"type": "object", "properties": {}}
 

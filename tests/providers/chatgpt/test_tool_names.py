@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatmock.conversation import ChatRequest, Message, Tool, ToolCall
+from chatmock.providers.chatgpt import tool_names
 from chatmock.providers.chatgpt.request import original_names
 from chatmock.providers.chatgpt.tool_names import shortened_names
 from tests.providers.chatgpt.asking import asked, function, parsed
@@ -40,6 +42,12 @@ def test_a_name_that_looks_shortened_is_not_taken_for_the_long_one() -> None:
     chat = offering(short, LONG)
     assert shortened_names(chat)[LONG] not in (short, LONG)
     assert list(original_names(chat).values()) == [LONG]
+
+
+def test_long_names_whose_digests_agree_stay_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tool_names, "_DIGEST_CHARS", 2)
+    offered = [LONG + str(n) for n in range(60)]
+    assert len(set(shortened_names(offering(*offered)).values())) == 60
 
 
 def test_a_name_is_shortened_alike_in_every_turn() -> None:

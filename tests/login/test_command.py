@@ -23,25 +23,18 @@ from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 from twisted.python import usage
 
-from chatmock.login_command import PORT_IN_USE, LoginOptions, LogoutOptions
-from chatmock.login_store import forget_login, keep_login
+from chatmock.login.command import PORT_IN_USE, LoginOptions, LogoutOptions
+from chatmock.login.store import forget_login, keep_login
 from chatmock.providers.chatgpt.oauth import LoginFailed
 from chatmock.providers.chatgpt.tokens import issued, read_tokens
 from chatmock.state_files import FileLock
 from tests.conftest import settle
-from tests.test_login import has_ipv6, visit
+from tests.login.trial import has_ipv6, visit
 from tests.test_starting import environment
 from tests.upstreams.openai_issuer import OpenAIIssuer
 
 SECONDS = 30.0
-LOGIN = """
-import os, sys
-from chatmock import login_command as command
-options = getattr(command, sys.argv[1].title() + "Options")()
-options.parseOptions(sys.argv[2:])
-sys.exit(getattr(command, sys.argv[1])(options, os.environ))
-"""
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/oauth/authorize\S+")
 
 
@@ -58,7 +51,7 @@ class Command:
             **more,
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-c", LOGIN, *arguments],
+            [sys.executable, "-m", "chatmock", *arguments],
             cwd=home,
             env={**kept, **given},
             stdin=stdin,
@@ -377,7 +370,7 @@ def test_who_writes_the_file_waits_for_who_holds_its_lock(tmp_path: Path) -> Non
 
 
 def test_a_lock_that_is_never_given_back_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatmock.login_store._LOCK_SECONDS", 0.05)
+    monkeypatch.setattr("chatmock.login.store._LOCK_SECONDS", 0.05)
     (tmp_path / "auth.json").write_text("{}")
     lock = FileLock(tmp_path / "auth.json.lock")
     assert lock.try_acquire()

@@ -23,13 +23,12 @@ from twisted.logger import (
 from twisted.python import usage
 from twisted.python.failure import Failure
 
-from chatmock.login import TIMEOUT, Browser, Login, browser_login, device_login
-from chatmock.login_callback import PortInUse
-from chatmock.login_console import TypedLines, browser_opener, can_type
+from chatmock.login.callback import PortInUse
+from chatmock.login.console import TypedLines, browser_opener, can_type
+from chatmock.login.flows import TIMEOUT, Browser, Login, browser_login, device_login
+from chatmock.login.store import check_writable, forget_login, keep_login, own_folder
 from chatmock.login_files import LOGIN_FILE
-from chatmock.login_store import check_writable, forget_login, keep_login, own_folder
 from chatmock.options import ServeOptions
-from chatmock.providers.chatgpt.contract import CLIENT_ID
 from chatmock.providers.chatgpt.oauth import LoginFailed
 from chatmock.providers.chatgpt.tokens import Tokens, owner
 from chatmock.settings import Settings
@@ -104,7 +103,7 @@ def run_login(wishes: LoginWishes, environ: Mapping[str, str]) -> int:
     _begin_log(wishes.verbose)
     try:
         settings = ServeOptions().settings(environ)
-        folder = own_folder(settings.home)
+        folder = own_folder(settings)
         check_writable(folder)
         tokens = _run(lambda reactor: _log_in(reactor, settings, wishes, environ, typing))
     except PortInUse as taken:
@@ -123,7 +122,7 @@ def run_login(wishes: LoginWishes, environ: Mapping[str, str]) -> int:
 def logout(options: LogoutOptions, environ: Mapping[str, str]) -> int:
     """Run ``chatmock logout``; returns the exit status."""
     try:
-        folder = own_folder(ServeOptions().settings(environ).home)
+        folder = own_folder(ServeOptions().settings(environ))
         was_there = forget_login(folder)
     except (usage.UsageError, LoginFailed) as error:
         return _failed(str(error))
@@ -142,7 +141,7 @@ async def _log_in(
         reactor,
         client,
         settings.chatgpt_issuer,
-        getattr(settings, "chatgpt_client_id", CLIENT_ID),
+        settings.chatgpt_client_id,
         time.time,
         _say,
         _keeper(settings),
@@ -155,7 +154,7 @@ async def _log_in(
             os.urandom,
             browser_opener(environ) if wishes.browser else None,
             TypedLines(reactor) if typing else None,
-            getattr(settings, "login_bind", "127.0.0.1"),
+            settings.login_bind,
             access=_say if wishes.verbose else None,
         )
         return await browser_login(task, browser)
@@ -164,7 +163,7 @@ async def _log_in(
 
 
 def _keeper(settings: Settings) -> Callable[[Tokens], Coroutine[Deferred[Any], Any, None]]:
-    folder = own_folder(settings.home)
+    folder = own_folder(settings)
 
     async def keep(tokens: Tokens) -> None:
         from twisted.internet.threads import deferToThread  # imports the reactor

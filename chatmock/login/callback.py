@@ -15,8 +15,8 @@ from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from chatmock import login_pages
 from chatmock.listening import BoundedSite
+from chatmock.login import pages as login_pages
 from chatmock.providers.chatgpt.contract import CALLBACK_PATH
 from chatmock.providers.chatgpt.oauth import LoginFailed, StrayRedirect
 

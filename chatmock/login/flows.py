@@ -13,7 +13,8 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from chatmock.errors import Refusal
-from chatmock.login_callback import CallbackServer
+from chatmock.jsontext import JSONError
+from chatmock.login.callback import CallbackServer
 from chatmock.providers.chatgpt import oauth
 from chatmock.providers.chatgpt.contract import CALLBACK_PORT
 from chatmock.providers.chatgpt.oauth import Grant, LoginFailed, Pkce, StrayRedirect
@@ -226,7 +227,10 @@ async def _read_pasted(lines: AsyncIterator[str], attempt: _Attempt, say: Callab
 
 async def _exchange(login: Login, grant: Grant, redirect: str) -> Tokens:
     answer = await _ask(login, oauth.exchange_request(login.issuer, login.client_id, grant, redirect))
-    tokens = issued(oauth.read_issued(*answer), login.wall_clock())
+    try:
+        tokens = issued(oauth.read_issued(*answer), login.wall_clock())
+    except JSONError as error:
+        raise LoginFailed(f"{oauth.ISSUER_TITLE} sent no login: {error}. Try again later.") from None
     await login.save(tokens)
     return tokens
 

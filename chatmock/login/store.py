@@ -13,10 +13,10 @@ import attrs
 
 from chatmock import jsontext
 from chatmock.jsontext import JSONError
-from chatmock.login_files import LOGIN_FILE, login_lock
+from chatmock.login_files import LOGIN_FILE, login_files, login_lock
 from chatmock.providers.chatgpt.oauth import LoginFailed
 from chatmock.providers.chatgpt.tokens import Tokens, read_tokens, write_tokens
-from chatmock.settings import Secret
+from chatmock.settings import Secret, Settings
 from chatmock.state_files import state_folder, write_private
 
 _LOCK_SECONDS: Final = 60.0
@@ -25,18 +25,18 @@ _LOCK_PAUSE: Final = 0.05
 _OURS: Final = ("tokens", "last_refresh", "login_needed")
 
 
-def own_folder(home: Path) -> Path:
-    """The state folder that *home* names.
+def own_folder(settings: Settings) -> Path:
+    """The state folder.
 
     :raises LoginFailed: when it is the Codex CLI's, whose login would end with the first refresh by chatmock.
     """
-    folder, codex = state_folder(home), state_folder(Path("~/.codex"))
-    if os.path.realpath(folder) == os.path.realpath(codex):
+    own = login_files(settings).own
+    if own is None:
         raise LoginFailed(
-            f"{folder} belongs to the Codex CLI, and its login works for one program only. Set CHATGPT_LOCAL_HOME to"
-            " a folder of chatmock's own, such as ~/.chatgpt-local."
+            f"{state_folder(settings.home)} belongs to the Codex CLI, and its login works for one program only. Set"
+            " CHATGPT_LOCAL_HOME to a folder of chatmock's own, such as ~/.chatgpt-local."
         )
-    return folder
+    return own.parent
 
 
 def check_writable(folder: Path) -> None:
