@@ -62,7 +62,8 @@ class Guard:
         request.setHeader(b"access-control-allow-origin", origin.encode("latin-1"))
         request.setHeader(
             b"access-control-expose-headers",
-            b"x-request-id, retry-after, x-chatmock-ignored, x-chatmock-clamped, x-chatmock-truncated",
+            b"x-request-id, retry-after, x-chatmock-ignored, x-chatmock-clamped, x-chatmock-truncated,"
+            b" x-chatmock-max-tokens, x-chatmock-effort, x-chatmock-fast-mode, x-chatmock-web-search",
         )
         return True
 
