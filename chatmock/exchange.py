@@ -40,6 +40,7 @@ _PRODUCED_FROM = 64 * 1024
 """Answers larger than this are produced at the client's pace; smaller ones are written at once."""
 
 
+_MOST_SESSION_CHARS = 256
 _NOTHING_ASKED = ChatRequest("", ())
 
 
@@ -107,6 +108,8 @@ class Exchange:
             assert request.content is not None, "a route is asked after the body has come"
             self._chat, notes = desk.limits.apply(self._dialect.parse(request.content.read()))
             request.content.close()
+            if (session := _session(request)) is not None:
+                self._chat = attrs.evolve(self._chat, session=session)
             self._notes.update(notes)
             account = await self._route()
             permit = await desk.slots.acquire()
@@ -242,6 +245,16 @@ class Exchange:
         transport = self._request.transport
         if transport is not None:
             transport.abortConnection()
+
+
+def _session(request: IRequest) -> str | None:
+    """The client's own name for the conversation, where it gives one that can stand in a header."""
+    for name in (b"x-session-id", b"session_id"):
+        for value in request.requestHeaders.getRawHeaders(name, ()):
+            text = value.decode("latin-1").strip()
+            if text and len(text) <= _MOST_SESSION_CHARS and text.isascii() and text.isprintable():
+                return text
+    return None
 
 
 def query_argument(request: IRequest, name: bytes) -> str | None:

@@ -350,6 +350,21 @@ async def test_a_tool_round_trip_with_an_image_and_a_long_name(
     assert await daemon.ask(talk) == "Sunny"
 
 
+async def test_the_cache_key_is_stable_and_the_client_s_own_goes_before_it(
+    start_chatgpt: Start, backend: ChatGPTBackend, login_file: Path
+) -> None:
+    backend.stream(*SCRIPTS["text"][0])
+    for _ in range(2):  # a restart in between
+        daemon = start_chatgpt()
+        await daemon.ask(lambda sdk: ask(sdk, True))
+    await daemon.ask(lambda sdk: ask(sdk, True, extra_headers={"X-Session-Id": "mine"}))
+    await daemon.ask(lambda sdk: ask(sdk, True, prompt_cache_key="key"))
+    keys = [asked.body["prompt_cache_key"] for asked in backend.asks()]
+    assert keys[0] == keys[1]
+    assert keys[2:] == ["mine", "key"]
+    assert [asked.headers["session-id"] for asked in backend.asks()] == keys
+
+
 async def test_web_search_that_is_refused_is_left_out_once(
     start_chatgpt: Start, backend: ChatGPTBackend, login_file: Path
 ) -> None:
