@@ -29,6 +29,7 @@ setup(
         "chatmock.providers",
         "chatmock.providers.chatgpt",
         "chatmock.providers.demo",
+        "chatmock.providers.qwen",
         "chatmock.settings",
         "twisted.plugins",
     ],

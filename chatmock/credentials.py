@@ -9,39 +9,41 @@ program's login (``foreign``) is only read: spending its refresh token would log
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatmock.errors import Kind, Refusal
 from chatmock.jsontext import JSONError
-from chatmock.login_files import FoundLogin, LoginFiles, find_login, login_lock
-from chatmock.providers.chatgpt.oauth import read_issued, refresh_request
+from chatmock.login_files import FollowedLogin, LoginFiles, login_lock
+from chatmock.providers.chatgpt.oauth import ISSUER_TITLE, read_issued, refresh_request
 from chatmock.providers.chatgpt.oauth_errors import LoginFailed
-from chatmock.providers.chatgpt.tokens import Tokens, issued, write_tokens
-from chatmock.providers.interface import Credential
-from chatmock.state_files import FileLock, write_private
+from chatmock.providers.chatgpt.tokens import Tokens, issued
+from chatmock.providers.interface import Credential, UpstreamRequest
+from chatmock.state_files import FileLock
 from chatmock.upstream import Upstream, read_start
 
 InThread = Callable[..., Deferred[Any]]
 """``deferToThread``, or what stands for it."""
 
-ISSUER_TITLE = "ChatGPT's login server"
 _MARGIN = 300.0
 """Seconds before its end at which an access token is renewed."""
 _LOOK_SECONDS = 1.0
 _PAUSE_AFTER_FAULT = 15.0
+_PAUSE_AFTER_REFRESH = 60.0
+"""Seconds for which a new token that the backend refuses is not replaced: it is not the token that it minds."""
+_SAVE_AGAIN_SECONDS = 60.0
 _LOCK_SECONDS = 60.0
 _LOCK_PAUSE = 0.05
 _STOP_SECONDS = 15.0
-_MOST_BYTES = 64 * 1024
-_READ_SECONDS = 15.0
+_MOST_BYTES = 256 * 1024
+_ISSUER_SECONDS = 20.0
+"""For the head of the issuer's answer, and once more for its body: less in all than others wait for the lock."""
 
 
 class LoginCredentials:
@@ -64,33 +66,33 @@ class LoginCredentials:
         wall_clock: Callable[[], float],
         in_thread: InThread,
     ) -> None:
-        self._files = files
+        self._login = FollowedLogin(files)
         self._issuer = issuer
         self._client_id = client_id
         self._upstream = upstream
         self._clock = clock
         self._wall_clock = wall_clock
         self._in_thread = in_thread
-        self._found = FoundLogin(None)
-        self._stamps: object = None
         self._look_at = float("-inf")
-        self._unsaved = False
+        self._save_again: IDelayedCall | None = None
         self._refreshing: Deferred[Any] | None = None
         self._waiters: list[Deferred[Tokens]] = []
         self._fault: Refusal | None = None
         self._fault_until = float("-inf")
+        self._refreshed_at = float("-inf")
+        self._stopping = False
 
     @property
     def ready(self) -> bool:
         """Whether there is a login, be it one that has ended: who asks is then told so."""
         self._look()
-        return self._found.tokens is not None
+        return self._login.found.tokens is not None
 
     @property
     def account_id(self) -> str:
         """The account that is logged in; empty where none is, or it is not known."""
         self._look()
-        tokens = self._found.tokens
+        tokens = self._login.found.tokens
         return "" if tokens is None else tokens.account_id
 
     async def current(self) -> Credential:
@@ -100,30 +102,36 @@ class LoginCredentials:
         left = float("inf") if ends is None else ends - self._wall_clock()
         if left > _MARGIN:
             return _credential(tokens)
-        if self._found.foreign:
+        if self._login.found.foreign or tokens.refresh_token is None:
             if left <= 0:
-                raise _log_in("The login of another program that chatmock used has ended.")
+                raise _log_in("The login that chatmock used has ended, and is not one that it can refresh.")
             return _credential(tokens)
         try:
             return _credential(await self._refreshed())
         except Refusal as refusal:
             if left <= 0 or refusal.kind is Kind.UNAUTHENTICATED:
                 raise
-            self.log.warn("the ChatGPT login could not be refreshed yet: {why}", why=refusal.message)
             return _credential(tokens)
 
     async def renewed(self, refused: Credential) -> Credential | None:
-        """Another token than the one that the backend has *refused*; None for a login that is not ours to refresh."""
-        self._look_at = float("-inf")
+        """Another token than the one that the backend has *refused*.
+
+        None for a login that is not ours to refresh, and for a token that has only just been issued.
+        """
+        self._look(at_once=True)
         tokens = self._present()
         if tokens.access_token != refused.token:
-            return _credential(tokens)
-        if self._found.foreign:
+            return await self.current()
+        if self._login.found.foreign or self._clock.seconds() < self._refreshed_at + _PAUSE_AFTER_REFRESH:
             return None
         return _credential(await self._refreshed())
 
     async def stop(self) -> None:
-        """Wait for a refresh that is under way: its answer is the only login there will be."""
+        """Wait for a refresh that is under way: its answer is the only login there will be. None begins later."""
+        self._stopping = True
+        if self._save_again is not None:
+            self._save_again.cancel()
+            self._save_again = None
         if self._refreshing is not None:
             waiter = self._waiter()
             try:
@@ -134,8 +142,8 @@ class LoginCredentials:
                 )
         if self._refreshing is not None:
             self._refreshing.cancel()
-        if self._unsaved:
-            await self._save()
+        if self._login.unsaved:
+            await self._save_late()
 
     def _present(self) -> Tokens:
         """The login there is.
@@ -143,23 +151,25 @@ class LoginCredentials:
         :raises Refusal: unauthenticated, when there is none or it has ended for good.
         """
         self._look()
-        tokens = self._found.tokens
-        if tokens is None:
-            raise _log_in(self._found.trouble or "chatmock has no ChatGPT login.")
-        if tokens.login_needed and not self._found.foreign:
-            raise _log_in(f"The ChatGPT login has ended ({tokens.login_needed}).")
-        return tokens
+        found = self._login.found
+        if found.tokens is None:
+            raise _log_in(
+                "The file of chatmock's ChatGPT login cannot be read; its log says why."
+                if found.trouble
+                else "chatmock has no ChatGPT login."
+            )
+        if found.tokens.login_needed and not found.foreign:
+            raise _log_in(f"The ChatGPT login has ended ({found.tokens.login_needed}).")
+        return found.tokens
 
-    def _look(self) -> None:
+    def _look(self, at_once: bool = False) -> None:
         """Take notice of a login, a logout or another process's refresh."""
         now = self._clock.seconds()
-        if now < self._look_at or self._unsaved:
+        if now < self._look_at and not at_once:
             return
         self._look_at = now + _LOOK_SECONDS
-        stamps = [_stamp(path) for path in (self._files.own, *self._files.foreign)]
-        if stamps != self._stamps:
-            self._stamps = stamps
-            self._found = find_login(self._files)
+        if self._login.look() and self._login.found.trouble:
+            self.log.warn("{trouble}", trouble=self._login.found.trouble)
 
     async def _refreshed(self) -> Tokens:
         """The login after one refresh, whoever of those that wait here has begun it.
@@ -167,7 +177,9 @@ class LoginCredentials:
         Cancelling ends the wait, not the refresh.
         """
         if self._fault is not None and self._clock.seconds() < self._fault_until:
-            raise self._fault
+            raise attrs.evolve(self._fault)
+        if self._stopping and self._refreshing is None:
+            raise _stopped()
         waiter = self._waiter()
         if self._refreshing is None:
             running = Deferred.fromCoroutine(self._refresh())
@@ -192,90 +204,127 @@ class LoginCredentials:
         waiters, self._waiters = self._waiters, []
         error = failure.value
         if isinstance(error, CancelledError):
-            error = Refusal(Kind.CANCELLED, "chatmock is stopping.")
+            error = _stopped()
         elif not isinstance(error, Refusal):
             self.log.failure("the ChatGPT login could not be refreshed", failure=failure)
             error = Refusal(Kind.INTERNAL, "chatmock failed to refresh the ChatGPT login. Its log says why.")
         if error.kind is not Kind.UNAUTHENTICATED:
+            self.log.warn("the ChatGPT login could not be refreshed yet: {why}", why=error.message)
             self._fault, self._fault_until = error, self._clock.seconds() + _PAUSE_AFTER_FAULT
         for waiter in waiters:
             waiter.errback(Failure(error))
 
     async def _refresh(self) -> Tokens:
-        before, own = self._found.tokens, self._files.own
-        assert own is not None, "only our own login is refreshed"
-        lock = login_lock(own)
-        await self._acquire(lock)
+        before = self._login.found.tokens
+        lock = await self._locked(_LOCK_SECONDS)
         try:
-            if self._unsaved:
+            self._look(at_once=True)
+            if self._login.unsaved:
                 await self._save()
-            self._look_at = float("-inf")
             tokens = self._present()
-            if before is None or tokens.access_token != before.access_token:
+            if self._login.found.foreign or before is None or tokens.access_token != before.access_token:
                 return tokens
             return await self._exchange(tokens)
         finally:
             lock.release()
 
-    async def _acquire(self, lock: FileLock) -> None:
-        until = self._clock.seconds() + _LOCK_SECONDS
+    async def _locked(self, seconds: float) -> FileLock:
+        """The lock of our login's file, taken within *seconds*."""
+        own = self._login.files.own
+        assert own is not None, "only our own login is refreshed"
+        lock = login_lock(own)
+        until = self._clock.seconds() + seconds
         while not await self._in_thread(_try, lock):
             if self._clock.seconds() >= until:
-                message = "Another process has been refreshing the ChatGPT login for a minute: is it stuck?"
+                message = f"Another process has kept the ChatGPT login locked for {seconds:g} s: is it stuck?"
                 raise Refusal(Kind.UPSTREAM_TIMED_OUT, message, code="login_locked")
             await deferLater(self._clock, _LOCK_PAUSE)
+        return lock
 
     async def _exchange(self, tokens: Tokens) -> Tokens:
         """Spend the refresh token; its successor is on disk when this returns."""
         if tokens.refresh_token is None:
             raise _log_in("The ChatGPT login cannot be refreshed: it has no refresh token.")
-        request = refresh_request(self._issuer, self._client_id, tokens.refresh_token)
-        response = await self._upstream.send(ISSUER_TITLE, request)
-        body = await read_start(response, self._clock, _MOST_BYTES, _READ_SECONDS)
+        status, body = await self._ask(refresh_request(self._issuer, self._client_id, tokens.refresh_token))
         try:
-            answer = issued(read_issued(response.code, body), self._wall_clock(), tokens)
+            answer = issued(read_issued(status, body), self._wall_clock(), tokens)
         except JSONError:
             raise _not_now(f"{ISSUER_TITLE} sent an answer that holds no tokens.") from None
         except LoginFailed as error:
             if not error.final:
                 raise _not_now(str(error)) from None
-            if (others := self._written_by_others(tokens)) is not None:
-                return others
-            self._found = FoundLogin(
-                attrs.evolve(tokens, login_needed=error.code or "refused"), self._files.own
-            )
-            await self._save()
-            self.log.warn("the ChatGPT login has ended ({code}); run: chatmock login", code=error.code)
-            raise _log_in(f"The ChatGPT login has ended ({error.code}).") from None
-        self._found = FoundLogin(answer, self._files.own)
+            return await self._ended(tokens, error.code or "refused")
+        self._login.use(answer)
         await self._save()
+        self._refreshed_at = self._clock.seconds()
         self.log.info("the ChatGPT login has been refreshed")
         return answer
 
-    def _written_by_others(self, spent: Tokens) -> Tokens | None:
-        """A login in the file that is not the *spent* one: of a program which does not know our lock."""
-        self._look_at = float("-inf")
-        self._look()
-        found = self._found.tokens
-        other = found is not None and not self._found.foreign and found.refresh_token != spent.refresh_token
-        return found if other else None
+    async def _ask(self, request: UpstreamRequest) -> tuple[int, bytes]:
+        """The status and the body of the issuer's answer."""
+        try:
+            sending = self._upstream.send(ISSUER_TITLE, request)
+            response = await sending.addTimeout(_ISSUER_SECONDS, self._clock)
+        except TimeoutError:
+            message = f"{ISSUER_TITLE} did not begin to answer within {_ISSUER_SECONDS:g} s."
+            raise _not_now(message, Kind.UPSTREAM_TIMED_OUT) from None
+        return response.code, await read_start(response, self._clock, _MOST_BYTES, _ISSUER_SECONDS)
+
+    async def _ended(self, spent: Tokens, code: str) -> Tokens:
+        """What to use once the issuer has said that *spent* is worth nothing any more.
+
+        That is a login which a program has written that does not know our lock; else there is none, and the file
+        says so to every process.
+        """
+        self._look(at_once=True)
+        found = self._login.found
+        if (
+            found.tokens is not None
+            and not found.foreign
+            and found.tokens.refresh_token != spent.refresh_token
+        ):
+            return found.tokens
+        self._login.use(attrs.evolve(spent, login_needed=code))
+        await self._save()
+        self.log.warn("the ChatGPT login has ended ({code}); run: chatmock login", code=code)
+        raise _log_in(f"The ChatGPT login has ended ({code}).")
 
     async def _save(self) -> None:
-        """Write the login; if that fails it is kept here, used, and written at the next refresh."""
-        tokens, own = self._found.tokens, self._files.own
-        assert tokens is not None, "there is a login to save"
-        assert own is not None, "there is a file of ours"
-        self._unsaved = True
+        """Write the login, under the lock; if that fails it is kept here, used, and written later."""
         try:
-            await self._in_thread(write_private, own, write_tokens(tokens))
+            await self._in_thread(self._login.write, self._login.found.tokens)
         except OSError as error:
             self.log.critical(
-                "the refreshed ChatGPT login cannot be written ({why}); it will be lost when chatmock stops",
-                why=error.strerror,
+                "the refreshed ChatGPT login cannot be written ({why}); it will be lost if chatmock ends before it can",
+                why=error.strerror or type(error).__name__,
             )
+            self._save_soon()
             return
-        self._unsaved = False
-        self._look_at = float("-inf")
+        self._login.written()
+
+    def _save_soon(self) -> None:
+        if self._save_again is None and not self._stopping:
+            self._save_again = self._clock.callLater(_SAVE_AGAIN_SECONDS, self._try_again)
+
+    def _try_again(self) -> None:
+        self._save_again = None
+        saving = Deferred.fromCoroutine(self._save_late())
+        saving.addErrback(lambda failure: self.log.failure("the ChatGPT login is not written", failure))
+
+    async def _save_late(self) -> None:
+        """Write what could not be written, unless somebody has logged in or out since."""
+        try:
+            lock = await self._locked(_STOP_SECONDS)
+        except Refusal as refusal:
+            self.log.warn("the ChatGPT login is not written: {why}", why=refusal.message)
+            self._save_soon()
+            return
+        try:
+            self._look(at_once=True)
+            if self._login.unsaved:
+                await self._save()
+        finally:
+            lock.release()
 
 
 def _try(lock: FileLock) -> bool:
@@ -288,16 +337,6 @@ def _try(lock: FileLock) -> bool:
         raise Refusal(Kind.INTERNAL, message, code="login_folder") from None
 
 
-def _stamp(path: Path | None) -> object:
-    if path is None:
-        return None
-    try:
-        told = path.stat()
-    except OSError:
-        return None
-    return told.st_ino, told.st_size, told.st_mtime_ns
-
-
 def _credential(tokens: Tokens) -> Credential:
     return Credential(tokens.access_token, tokens.account_id)
 
@@ -308,5 +347,9 @@ def _log_in(message: str) -> Refusal:
     )
 
 
-def _not_now(message: str) -> Refusal:
-    return Refusal(Kind.UPSTREAM_FAILED, message, code="login_refresh_failed", retryable=True)
+def _not_now(message: str, kind: Kind = Kind.UPSTREAM_FAILED) -> Refusal:
+    return Refusal(kind, message, code="login_refresh_failed", retryable=True)
+
+
+def _stopped() -> Refusal:
+    return Refusal(Kind.CANCELLED, "chatmock is stopping.")

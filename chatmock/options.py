@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from twisted.python import usage
 
-from chatmock.settings import Declaration, SettingError, Settings, declarations, has_effect, load
+from chatmock.settings import Declaration, SettingError, Settings, declarations, load
 from chatmock.settings.values import FileName
 
 __all__ = ["ServeOptions"]
@@ -18,12 +18,11 @@ _FLAGGED = {each.flag: each for each in declarations() if each.flag is not None}
 
 
 def _help(declaration: Declaration) -> str:
-    """What `--help` says: the meaning, and in brackets default, variables, and if it is for later."""
+    """What `--help` says: the meaning, and in brackets default and variables."""
     default = declaration.render(declaration.default)
     notes = [
         f"default: {default}" if default else "",
         ", ".join(declaration.environment),
-        "" if has_effect(declaration) else "no effect in this version",
     ]
     return f"{declaration.meaning} [{'; '.join(filter(None, notes))}]"
 

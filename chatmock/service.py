@@ -31,7 +31,7 @@ from chatmock.listening import BoundedSite
 from chatmock.playback import DemoUpstream
 from chatmock.providers import PROVIDERS
 from chatmock.routes import Routes
-from chatmock.settings import Settings, unused
+from chatmock.settings import Settings
 from chatmock.upstream import Upstream, UpstreamClient
 
 Announce = Callable[[str], object]
@@ -183,7 +183,7 @@ class ChatmockService(Service):
         missing = [(e.name, f"set {e.needs}") for e in PROVIDERS.values() if e.name not in accounts.by_name]
         if "chatgpt" not in accounts.ready:
             missing.insert(0, ("chatgpt", "run: chatmock login"))
-        text = banner(
+        return banner(
             self.urls,
             default,
             accounts.offered,
@@ -191,7 +191,6 @@ class ChatmockService(Service):
             settings.model or accounts.by_name[default].provider.default_model,
             settings.require_auth,
         )
-        return "\n".join([text, *unused(settings)])
 
 
 def make_service(

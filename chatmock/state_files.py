@@ -7,9 +7,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import secrets
+import time
 from contextlib import suppress
 from pathlib import Path
+
+_STALE_SECONDS = 60.0
+"""No write takes so long: what is older was left by a process that was killed."""
+_TAG_BYTES = 8
 
 
 def state_folder(home: Path) -> Path:
@@ -31,7 +37,7 @@ def write_private(path: Path, data: bytes) -> None:
     :raises OSError: when it cannot be written; the old content is then untouched.
     """
     make_private_folder(path.parent)
-    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    new = path.with_name(f".{path.name}.{secrets.token_hex(_TAG_BYTES)}")
     try:
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor
@@ -44,6 +50,22 @@ def write_private(path: Path, data: bytes) -> None:
             new.unlink()
         raise
     _sync_folder(path.parent)
+    remove_leftovers(path, _STALE_SECONDS)
+
+
+def remove_leftovers(path: Path, age: float = float("-inf")) -> None:
+    """Remove what writes of *path* left beside it when they were killed: it may hold secrets.
+
+    :param age: seconds; younger ones stay. Without it nobody else may be writing *path*.
+    """
+    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{{2 * _TAG_BYTES}}}")
+    born_before = time.time() - age
+    with suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            if name.fullmatch(entry.name):
+                with suppress(OSError):  # another process may be quicker
+                    if entry.stat(follow_symlinks=False).st_mtime <= born_before:
+                        (path.parent / entry.name).unlink()
 
 
 def _sync_folder(folder: Path) -> None:
@@ -58,10 +80,14 @@ class FileLock:
     """A lock between processes, which the system takes back from one that dies.
 
     The file stays: removing it would let two processes hold two locks of one name.
+
+    :param guarded: the file that is written under this lock only. What killed writers left of it goes when the
+        lock is taken.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, guarded: Path | None = None) -> None:
         self._path = path
+        self._guarded = guarded
         self._descriptor: int | None = None
 
     def try_acquire(self) -> bool:
@@ -81,6 +107,8 @@ class FileLock:
             os.close(descriptor)
             raise
         self._descriptor = descriptor
+        if self._guarded is not None:
+            remove_leftovers(self._guarded)
         return True
 
     def release(self) -> None:

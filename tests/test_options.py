@@ -159,7 +159,6 @@ def test_the_help_tells_meaning_default_unit_choices_and_variables(setting: Decl
     assert all(word in text for word in (setting.unit, *setting.choices, *setting.environment))
     default = setting.render(setting.default)
     assert (f"[default: {default}; " in text) if default else ("[default" not in text)
-    assert text.endswith("no effect in this version]") == (setting.provider == "qwen")
 
 
 def test_the_help_of_an_opposite_names_its_option() -> None:

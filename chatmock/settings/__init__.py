@@ -10,21 +10,20 @@ environment or a file by itself, and a `Settings` that exists holds allowed valu
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 import attrs
 
-from chatmock.settings.accounts import LATER_PROVIDERS, MODEL, PROVIDERS, AccountSettings
+from chatmock.settings.accounts import MODEL, PROVIDERS, AccountSettings
 from chatmock.settings.addresses import Host, Network, NetworkKind, Origin
 from chatmock.settings.secrets import Secret, SecretText
 from chatmock.settings.sources import DECLARATION, Declaration, SettingError, Source, collect, named, setting
 from chatmock.settings.values import Boolean, Choice, FileName, Items, Number, Whole, Word
 
 __all__ = [
-    "LATER_PROVIDERS",
     "PROVIDERS",
     "Declaration",
     "Secret",
@@ -32,15 +31,11 @@ __all__ = [
     "Settings",
     "Source",
     "declarations",
-    "has_effect",
     "load",
     "markdown_table",
-    "unused",
 ]
 
-_PROVIDER: Final = Choice(
-    PROVIDERS, {name: f"the {name} provider comes in a later version" for name in LATER_PROVIDERS}
-)
+_PROVIDER: Final = Choice(PROVIDERS)
 _ENDPOINT: Final = Word(
     r"[A-Za-z][A-Za-z0-9_-]*:[^\s\x00-\x1f\x7f]+", "an endpoint such as tcp:8000, without spaces"
 )
@@ -62,8 +57,8 @@ class Settings(AccountSettings):
         _PROVIDER,
         None,
         "CHATMOCK_PROVIDER",
-        doc="provider for requests that name none (by default the first of chatgpt, grok, openrouter, dashscope, "
-        "compatible that has a login or credentials, else demo)",
+        doc="provider for requests that name none (by default the first of chatgpt, grok, openrouter, qwen, "
+        "dashscope, compatible that has a login or credentials, else demo)",
     )
     model: str | None = setting(
         MODEL,
@@ -267,33 +262,17 @@ def load(
     return Settings(**values, given={name: each.source for name, each in found.items()})
 
 
-def has_effect(declaration: Declaration, providers: Collection[str] = PROVIDERS) -> bool:
-    """Whether a setting is the daemon's own, or belongs to one of `providers`."""
-    return declaration.provider is None or declaration.provider in providers
-
-
-def unused(settings: Settings, providers: Collection[str] = PROVIDERS) -> Sequence[str]:
-    """A line for each setting that was given but belongs to a provider which is none of `providers`."""
-    return [
-        f"{settings.given[each.name]} is set, but this version has no {each.provider} provider yet: "
-        "it has no effect"
-        for each in declarations()
-        if each.name in settings.given and not has_effect(each, providers)
-    ]
-
-
-def markdown_table(usable_providers: Collection[str] = PROVIDERS) -> str:
-    """The README's table of all settings, with a line end; others' than `usable_providers` are marked."""
+def markdown_table() -> str:
+    """The README's table of all settings, with a line end."""
     rows = ["| option | environment | file key | default | meaning |", "|---|---|---|---|---|"]
     for each in declarations():
         default = each.render(each.default)
-        effect = "" if has_effect(each, usable_providers) else "; no effect in this version"
         cells = [
             _option(each),
             ", ".join(f"`{name}`" for name in each.environment),
             f"`{each.name}`" if each.in_file else "-",
             f"`{default}`" if default else "-",
-            each.meaning + effect,
+            each.meaning,
         ]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"

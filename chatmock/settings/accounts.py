@@ -11,16 +11,14 @@ from typing import Final
 import attrs
 
 from chatmock.settings.addresses import BaseUrl, Host
-from chatmock.settings.secrets import Secret, SecretText
+from chatmock.settings.secrets import Secret, SecretHeaders, SecretText
 from chatmock.settings.sources import setting
-from chatmock.settings.values import Aliases, Boolean, Choice, FileName, Items, Word
+from chatmock.settings.values import Aliases, Boolean, Choice, FileName, Items, Uuid, Word
 
-__all__ = ["LATER_PROVIDERS", "MODEL", "PROVIDERS", "AccountSettings"]
+__all__ = ["MODEL", "PROVIDERS", "AccountSettings"]
 
-PROVIDERS: Final = ("chatgpt", "grok", "openrouter", "dashscope", "compatible", "demo")
-"""The providers of this version, in the order in which a default is looked for; the last needs nothing."""
-LATER_PROVIDERS: Final = ("qwen",)
-"""Providers whose settings are read already, and which come in a later version."""
+PROVIDERS: Final = ("chatgpt", "grok", "openrouter", "qwen", "dashscope", "compatible", "demo")
+"""The providers, in the order in which a default is looked for; the last needs nothing."""
 
 MODEL: Final = Word(r"[!-+\--~]+", "a model name: visible ASCII without spaces and commas")
 """The kind of a model name; it cannot hold a comma, which separates names, and fits into a header."""
@@ -36,7 +34,7 @@ _COMPAT: Final = Choice(("think-tags", "o3", "legacy", "current", "reasoning-con
 
 @attrs.frozen(kw_only=True)
 class AccountSettings:
-    """What each provider needs to know. Those of `LATER_PROVIDERS` are checked, but have no effect yet."""
+    """What each provider needs to know."""
 
     xai_api_key: Secret | None = setting(
         _KEY, None, "XAI_API_KEY", provider="grok", needed=True, doc="xAI's API key"
@@ -242,17 +240,33 @@ class AccountSettings:
     )
 
     qwen_auth_token: Secret | None = setting(
-        _KEY, None, "QWEN_AUTH_TOKEN", provider="qwen", needed=True, doc="token of a chat.qwen.ai login"
+        _KEY,
+        None,
+        "QWEN_AUTH_TOKEN",
+        provider="qwen",
+        needed=True,
+        doc="token of a chat.qwen.ai login, from the browser",
     )
     qwen_cookies: Secret | None = setting(
-        SecretText(spaces=True), None, "QWEN_COOKIES", provider="qwen", doc="cookies of a chat.qwen.ai login"
+        SecretText(spaces=True),
+        None,
+        "QWEN_COOKIES",
+        provider="qwen",
+        doc="cookies of that login, as the browser sends them",
+    )
+    qwen_headers: Mapping[str, Secret] = setting(
+        SecretHeaders(),
+        {},
+        "QWEN_HEADERS",
+        provider="qwen",
+        doc="further headers that the browser sends to chat.qwen.ai",
     )
     qwen_chat_id: str | None = setting(
-        Word("[A-Za-z0-9._-]+", "letters, digits, dots, dashes and underscores"),
+        Uuid(),
         None,
         "QWEN_CHAT_ID",
         provider="qwen",
-        doc="chat to go on with (by default each request starts one)",
+        doc="chat to go on with (by default each conversation has its own)",
     )
     qwen_model: str | None = setting(
         MODEL, None, "QWEN_MODEL", provider="qwen", doc="model for requests that name none"
@@ -262,4 +276,11 @@ class AccountSettings:
     )
     qwen_models: tuple[str, ...] = setting(
         _MODELS, (), "CHATMOCK_QWEN_MODELS", provider="qwen", doc="models allowed besides Qwen's own list"
+    )
+    qwen_aliases: Mapping[str, str] = setting(
+        _ALIASES,
+        {},
+        "CHATMOCK_QWEN_ALIASES",
+        provider="qwen",
+        doc="names standing for Qwen's models, old=new (qwen and qwen3-max-preview have one)",
     )

@@ -1,16 +1,20 @@
-"""Secrets: a text that cannot be shown by accident, and the kind of setting that holds one."""
+"""Secrets: a text that cannot be shown by accident, and the kinds of settings that hold some."""
 
 from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 import attrs
 
+from chatmock import jsontext
+from chatmock.jsontext import JSONError
 from chatmock.settings.values import Kind
 
-__all__ = ["MASK", "Secret", "SecretText"]
+__all__ = ["MASK", "Secret", "SecretHeaders", "SecretText"]
 
 MASK: Final = "***"
 """What is shown in place of a secret."""
@@ -70,6 +74,43 @@ class SecretText(Kind[Secret]):
     def render(self, value: object) -> str:
         """Give the text itself: for a variable, not for a log."""
         return value.reveal() if isinstance(value, Secret) else ""
+
+    def shown(self, raw: object) -> str:
+        """Show nothing of it."""
+        return MASK
+
+
+@attrs.frozen
+class SecretHeaders(Kind[Mapping[str, Secret]]):
+    """HTTP headers with secret values: a table, or the text of a JSON object."""
+
+    allowed: str = 'a JSON object of headers, such as {"bx-v": "2.5.36"} (in the file: a table)'
+
+    def read(self, raw: object) -> Mapping[str, Secret]:
+        """Read every header; the mapping cannot be changed. Errors name a header, never its value."""
+        if isinstance(raw, str):
+            try:
+                raw = jsontext.loads(raw)
+            except JSONError:
+                raise ValueError("it is no JSON") from None
+        if not isinstance(raw, Mapping):
+            raise ValueError  # noqa: TRY004  a bad value like any other
+        headers: dict[str, Secret] = {}
+        for name, value in raw.items():
+            if not isinstance(name, str) or re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) is None:
+                raise ValueError("a header's name is no token")
+            text = value.reveal() if isinstance(value, Secret) else value
+            if not isinstance(text, str) or re.fullmatch(r"[!-~]([ -~]*[!-~])?", text) is None:
+                raise ValueError(f"the value of {name} is no visible ASCII text")
+            headers[name] = Secret(text)
+        return MappingProxyType(headers)
+
+    def render(self, value: object) -> str:
+        """Give the object itself: for a variable, not for a log."""
+        held = value if isinstance(value, Mapping) else {}
+        return (
+            jsontext.dumps({name: secret.reveal() for name, secret in held.items()}).decode() if held else ""
+        )
 
     def shown(self, raw: object) -> str:
         """Show nothing of it."""

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
-from chatmock.settings.secrets import SecretText
+from chatmock.settings.secrets import SecretHeaders, SecretText
 from chatmock.settings.values import Boolean, Kind, shown
 
 __all__ = ["DECLARATION", "Declaration", "Found", "SettingError", "Source", "collect", "named", "setting"]
@@ -79,7 +79,7 @@ class Declaration:
     @property
     def secret(self) -> bool:
         """Whether the value must never be shown."""
-        return isinstance(self.kind, SecretText)
+        return isinstance(self.kind, SecretHeaders | SecretText)
 
     @property
     def choices(self) -> Sequence[str]:

@@ -26,6 +26,7 @@ __all__ = [
     "Items",
     "Kind",
     "Number",
+    "Uuid",
     "Whole",
     "Word",
     "shown",
@@ -96,11 +97,24 @@ class Word(Kind[str]):
 
 
 @attrs.frozen
+class Uuid(Kind[str]):
+    """A UUID with its hyphens, in lower case."""
+
+    allowed: str = "a UUID, such as 004c84c5-5f3e-4a51-9d2b-6f1f2f6c1a77"
+
+    def read(self, raw: object) -> str:
+        """Put it into lower case."""
+        text = text_of(raw).lower()
+        if re.fullmatch("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text) is None:
+            raise ValueError
+        return text
+
+
+@attrs.frozen
 class Choice(Kind[str]):
-    """One of a few words, in any case; `absent` says why certain other words are refused."""
+    """One of a few words, in any case."""
 
     words: tuple[str, ...]
-    absent: Mapping[str, str] = attrs.field(factory=dict)
 
     @property
     def allowed(self) -> str:
@@ -116,7 +130,7 @@ class Choice(Kind[str]):
         """Find the word."""
         word = text_of(raw).lower()
         if word not in self.words:
-            raise ValueError(self.absent.get(word, ""))
+            raise ValueError
         return word
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from chatmock.settings import Declaration, Secret, SettingError, Settings, declarations, load
 from chatmock.settings.addresses import BaseUrl, Host, NetworkKind, Origin
-from chatmock.settings.secrets import SecretText
-from chatmock.settings.values import Aliases, Boolean, Choice, FileName, Items, Kind, Number, Whole
+from chatmock.settings.secrets import SecretHeaders, SecretText
+from chatmock.settings.values import Aliases, Boolean, Choice, FileName, Items, Kind, Number, Uuid, Whole
 
 BY_NAME = {each.name: each for each in declarations()}
 
@@ -37,10 +37,12 @@ VALUES: Mapping[type[Kind[Any]], Callable[[Any], st.SearchStrategy[Any]]] = {
     BaseUrl: lambda kind: urls,
     Origin: lambda kind: st.just("*") | st.builds("https://{}.test".format, labels),
     NetworkKind: lambda kind: (st.ip_addresses(network="10.0.0.0/8") | st.ip_addresses(v=6)).map(ip_network),
+    Uuid: lambda kind: st.uuids().map(str),
+    SecretHeaders: lambda kind: st.dictionaries(labels, labels.map(Secret), max_size=3),
     Aliases: lambda kind: st.dictionaries(names, names, max_size=4),
 }
 # Of texts with a shape of their own, one each.
-WORDS = {"endpoints": "tcp:{}", "qwen_chat_id": "id-{}", "chatgpt_client_id": "app-{}"}
+WORDS = {"endpoints": "tcp:{}", "chatgpt_client_id": "app-{}"}
 
 
 def values_of(setting: Declaration) -> st.SearchStrategy[Any]:
@@ -70,7 +72,7 @@ def settings_of(values: Mapping[str, Any]) -> Settings:
 def toml(value: object) -> str:
     """A value in the file's own types."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{json.dumps(old)} = {json.dumps(new)}" for old, new in value.items()) + "}"
+        return "{" + ", ".join(f"{json.dumps(old)} = {toml(new)}" for old, new in value.items()) + "}"
     if isinstance(value, tuple):
         return "[" + ", ".join(toml(each) for each in value) + "]"
     if isinstance(value, bool | int | float):

@@ -15,7 +15,6 @@ import attrs
 import pytest
 
 from chatmock.settings import (
-    PROVIDERS,
     Declaration,
     Secret,
     SettingError,
@@ -23,11 +22,21 @@ from chatmock.settings import (
     declarations,
     load,
     markdown_table,
-    unused,
 )
 from chatmock.settings.addresses import BaseUrl, Host, NetworkKind, Origin
-from chatmock.settings.secrets import SecretText
-from chatmock.settings.values import Aliases, Boolean, Choice, FileName, Items, Kind, Number, Whole, Word
+from chatmock.settings.secrets import SecretHeaders, SecretText
+from chatmock.settings.values import (
+    Aliases,
+    Boolean,
+    Choice,
+    FileName,
+    Items,
+    Kind,
+    Number,
+    Uuid,
+    Whole,
+    Word,
+)
 
 BY_NAME = {each.name: each for each in declarations()}
 every_setting = pytest.mark.parametrize("setting", declarations(), ids=lambda each: each.name)
@@ -101,10 +110,12 @@ chatgpt_models | chatgpt-models | CHATMOCK_CHATGPT_MODELS | -
 chatgpt_aliases | chatgpt-aliases | CHATMOCK_CHATGPT_ALIASES | -
 qwen_auth_token | - | QWEN_AUTH_TOKEN | -
 qwen_cookies | - | QWEN_COOKIES | -
+qwen_headers | - | QWEN_HEADERS | -
 qwen_chat_id | qwen-chat-id | QWEN_CHAT_ID | -
 qwen_model | qwen-model | QWEN_MODEL | -
 qwen_base_url | qwen-base-url | CHATMOCK_QWEN_BASE_URL | https://chat.qwen.ai
 qwen_models | qwen-models | CHATMOCK_QWEN_MODELS | -
+qwen_aliases | qwen-aliases | CHATMOCK_QWEN_ALIASES | -
 """
 
 # For each kind two texts with their values, neither of them a default.
@@ -114,6 +125,11 @@ SAMPLES: Mapping[type[Kind[Any]], Any] = {
     Number: (("1.5", 1.5), ("2", 2.0)),
     FileName: (("/etc/a b", Path("/etc/a b")), ("~/x", Path("~/x"))),
     Host: (("0.0.0.0", "0.0.0.0"), ("::1", "::1")),
+    SecretHeaders: (('{"bx-v": "2.5"}', {"bx-v": Secret("2.5")}), ('{"a":"b c"}', {"a": Secret("b c")})),
+    Uuid: (
+        ("004C84C5-5f3e-4a51-9d2b-6f1f2f6c1a77", "004c84c5-5f3e-4a51-9d2b-6f1f2f6c1a77"),
+        ("114c84c5-5f3e-4a51-9d2b-6f1f2f6c1a77", "114c84c5-5f3e-4a51-9d2b-6f1f2f6c1a77"),
+    ),
     SecretText: (("key-one", Secret("key-one")), ("key-two", Secret("key-two"))),
     BaseUrl: (("https://one.test/v1/", "https://one.test/v1"), ("http://[::1]:9", "http://[::1]:9")),
     Aliases: (("a=b, c = d", {"a": "b", "c": "d"}), ("e=f", {"e": "f"})),
@@ -143,6 +159,8 @@ BAD: Mapping[type[Kind[Any]], str] = {
     Number: "nan",
     FileName: "a\nb",
     Host: "a b",
+    SecretHeaders: '{"x": "canary 3f9a1c\\n"}',
+    Uuid: "004c84c5",
     SecretText: "canary 3f9a1c\n",
     BaseUrl: "ftp://a.test",
     Aliases: "a=b,c",
@@ -363,12 +381,9 @@ def test_a_value_of_a_type_nobody_expects_is_refused(setting: Declaration) -> No
         ("XAI_API_KEY", "sk\n", "***", ": give visible ASCII characters without spaces, on one line"),
         (
             "CHATMOCK_PROVIDER",
-            "qwen",
-            "qwen",
-            (
-                " (the qwen provider comes in a later version): "
-                "give one of chatgpt, grok, openrouter, dashscope, compatible, demo"
-            ),
+            "claude",
+            "claude",
+            ": give one of chatgpt, grok, openrouter, qwen, dashscope, compatible, demo",
         ),
         (
             "CHATMOCK_CORS_ORIGINS",
@@ -391,8 +406,10 @@ def test_a_long_value_is_cut_in_a_refusal() -> None:
 
 @every_secret
 def test_a_secret_is_shown_nowhere(setting: Declaration) -> None:
-    settings = load({}, {setting.environment[0]: "canary-3f9a1c"}, no_file)
-    secret = getattr(settings, setting.name)
+    headers = isinstance(setting.kind, SecretHeaders)
+    text = '{"x": "canary-3f9a1c"}' if headers else "canary-3f9a1c"
+    settings = load({}, {setting.environment[0]: text}, no_file)
+    secret = getattr(settings, setting.name)["x"] if headers else getattr(settings, setting.name)
     assert secret.reveal() == "canary-3f9a1c"
     shown = [
         repr(settings),
@@ -460,30 +477,11 @@ def test_settings_made_by_hand_are_checked_too() -> None:
     assert Settings(provider="grok", xai_api_key=KEY).provider == "grok"
 
 
-def test_what_the_later_provider_will_need_is_declared() -> None:
-    assert [each.name for each in declarations() if each.needed and each.provider == "qwen"] == [
-        "qwen_auth_token"
-    ]
-
-
 # --- what is told about settings
 
 
-def test_settings_of_a_missing_provider_are_named_if_given() -> None:
-    environ = {"CHATGPT_LOCAL_REASONING_EFFORT": "high", "XAI_API_KEY": "k", "CHATMOCK_CONFIG": "c.toml"}
-    settings = load({"inject_base_prompt": False}, environ, holding("qwen_model = 'm'\nport = 1"))
-    assert unused(settings, PROVIDERS) == [
-        f"{where} is set, but this version has no {provider} provider yet: it has no effect"
-        for where, provider in (("qwen_model in c.toml", "qwen"),)
-    ]
-    assert [line.split()[0] for line in unused(settings, ["chatgpt", "qwen", "openrouter"])] == [
-        "XAI_API_KEY"
-    ]
-    assert unused(Settings()) == []
-
-
 def test_the_table_has_a_row_for_each_setting() -> None:
-    head, rule, *rows = markdown_table(PROVIDERS).splitlines()
+    head, rule, *rows = markdown_table().splitlines()
     assert head == "| option | environment | file key | default | meaning |"
     assert rule.count("|") == 6
     assert all(row.count("|") == 6 for row in rows)
@@ -501,11 +499,6 @@ def test_the_table_has_a_row_for_each_setting() -> None:
         assert default == (f"`{text}`" if (text := setting.render(setting.default)) else "-")
         assert meaning.startswith(setting.doc)
         assert all(word in meaning for word in (setting.unit, *setting.choices))
-        assert meaning.endswith("; no effect in this version") == (setting.provider == "qwen")
-
-
-def test_the_table_marks_only_what_has_no_effect() -> None:
-    assert "no effect" not in markdown_table([*PROVIDERS, "qwen"])
 
 
 def test_the_settings_need_no_twisted() -> None:

@@ -20,7 +20,7 @@ from chatmock.errors import Refusal, bad_request
 from chatmock.providers.chatgpt.call_ids import CallIds
 from chatmock.providers.chatgpt.client_fields import quoted
 from chatmock.providers.chatgpt.contract import TITLE
-from chatmock.providers.chatgpt.data_urls import cleaned
+from chatmock.providers.data_urls import cleaned
 
 Item = dict[str, Any]
 

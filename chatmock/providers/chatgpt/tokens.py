@@ -5,8 +5,6 @@ The tokens' signatures are not checked: they come from the issuer over TLS, and 
 
 from __future__ import annotations
 
-import base64
-import binascii
 import datetime as dt
 from collections.abc import Mapping
 from typing import Any
@@ -16,11 +14,10 @@ import attrs
 from chatmock import jsontext
 from chatmock.jsontext import JSONError
 from chatmock.providers.chatgpt.contract import AUTH_CLAIM
+from chatmock.providers.jwt import claims, expiry
 from chatmock.settings import Secret
 
 _FILE_KEYS = ("tokens", "last_refresh", "login_needed")
-_LATEST = 4_102_444_800
-"""The year 2100 in Unix seconds: a later end is no date."""
 _TOKEN_KEYS = ("id_token", "access_token", "refresh_token", "account_id")
 
 
@@ -44,10 +41,7 @@ class Tokens:
     @property
     def expires_at(self) -> float | None:
         """When the access token ends, in Unix seconds; None where it does not say."""
-        exp = claims(self.access_token).get("exp")
-        if isinstance(exp, int | float) and not isinstance(exp, bool) and 0 < exp < _LATEST:
-            return float(exp)
-        return None
+        return expiry(self.access_token)
 
 
 @attrs.frozen
@@ -59,15 +53,6 @@ class Owner:
     account_id: str | None
     plan_until: str | None
     """The end of the subscription, as the issuer writes it."""
-
-
-def claims(token: Secret) -> Mapping[str, Any]:
-    """The claims of a JWT; empty for what is none."""
-    try:
-        middle = token.reveal().split(".")[1]
-        return jsontext.loads_object(base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4)))
-    except (IndexError, ValueError, binascii.Error, JSONError):
-        return {}
 
 
 def account_id(id_token: Secret) -> str:

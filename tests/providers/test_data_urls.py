@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatmock.providers.chatgpt.data_urls import cleaned
+from chatmock.providers.data_urls import cleaned
 
 HEAD = "data:image/png;base64,"
 

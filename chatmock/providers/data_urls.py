@@ -1,4 +1,4 @@
-"""Pictures in ``data:`` URLs, as clients write them and as the backend reads them (spec chatgpt.md, 4.1)."""
+"""Pictures in ``data:`` URLs, as clients write them, and in the one form that upstreams read (spec chatgpt.md, 4.1)."""
 
 from __future__ import annotations
 

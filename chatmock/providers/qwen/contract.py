@@ -1,0 +1,86 @@
+"""Everything about Qwen's web chat that may change without notice, in one table (spec upstreams.md, A1).
+
+It is a private API: when it moves, this file moves. Codes and phrases of errors are compared in lower case, codes
+without their separators too: the site writes ``RateLimited``, ``Too_Many_Requests`` and ``unauthorized``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+TITLE: Final = "Qwen"
+SITE: Final = "https://chat.qwen.ai"
+"""Where the owner goes with a browser, whatever address chatmock is told to ask."""
+
+# --- addresses (A1.1) -------------------------------------------------------------------------------------------
+
+NEW_CHAT_PATH: Final = "/api/v2/chats/new"
+CHAT_PATH: Final = "/api/v2/chats/{chat_id}"
+COMPLETIONS_PATH: Final = "/api/v2/chat/completions"
+STOP_PATH: Final = "/api/v2/chat/completions/stop"
+MODELS_PATH: Final = "/api/v2/models/"
+OLDER_MODELS_PATH: Final = "/api/models"
+STS_TOKEN_PATH: Final = "/api/v2/files/getstsToken"  # noqa: S105  # a path
+
+# --- headers (A1.2) ---------------------------------------------------------------------------------------------
+
+SOURCE: Final = "web"
+"""The value of ``source``."""
+VERSION: Final = "0.3.11"
+"""The value of ``Version``: the page's own version; 0.2.63 to 0.3.12 have been seen."""
+
+# --- the stream (A1.4) ------------------------------------------------------------------------------------------
+
+ANSWER: Final = "answer"
+"""The phase of the answer's text, told in deltas. Only its ``finished`` ends a stream."""
+THINK: Final = "think"
+"""The phase of the thinking's text, told in deltas."""
+SUMMARY: Final = "thinking_summary"
+"""The phase of the thinking summed up, told in snapshots of all there is so far."""
+SOURCE_PHASES: Final = frozenset([ANSWER, "web_search", "web_extractor"])
+"""Phases whose frames may tell web pages that the answer builds on."""
+FINISHED: Final = "finished"
+FAILED: Final = "error"
+"""The status of a frame that tells a failure in ``extra.error``."""
+FUNCTION_ROLE: Final = "function"
+"""The role of frames that tell what one of the site's own tools gave."""
+RECORD_LIMIT: Final = 8 * 1024 * 1024
+"""Bytes; frames of search results repeat whole pages."""
+
+# --- errors (A1.5) ----------------------------------------------------------------------------------------------
+
+RATE_LIMITED_CODES: Final = frozenset(["ratelimited", "quotalimited", "toomanyrequests"])
+CHAT_BUSY_CODES: Final = frozenset(["parallellimited"])
+CHAT_BUSY_PHRASE: Final = "chat is in progress"
+UNAUTHORIZED_CODES: Final = frozenset(["unauthorized"])
+TOKEN_EXPIRED_PHRASE: Final = "token has expired"  # noqa: S105  # a phrase
+FORBIDDEN_CODES: Final = frozenset(["forbidden"])
+CONTEXT_LENGTH_CODES: Final = frozenset(["contextlengthexceeded"])
+BAD_REQUEST_CODES: Final = frozenset(["badrequest"])
+INTERNAL_CODES: Final = frozenset(["internalservererror", "internalerror"])
+BUSY_CODES: Final = frozenset(["serverbusy"])
+MODEL_NOT_FOUND_PHRASE: Final = "model not found"
+MISSING_PHRASES: Final = ("not exist", "not found")
+CAPTCHA_MARKS: Final = (
+    "fail_sys_",
+    "rgv587_error",
+    "aliyun_waf",
+    "_____tmd_____",
+    "action=captcha",
+    "x5secdata",
+)
+"""What only the gateway in front of the site writes, in its JSON and in its pages."""
+BUSY_WAIT: Final = 3.0
+"""Seconds after which a chat that was stopped can be asked again: 2 to 4."""
+
+CHAT_BUSY: Final = "chat_busy"
+"""Our code of a refusal: the chat still answers something else; stop that, wait, ask again."""
+CHAT_NOT_FOUND: Final = "chat_not_found"
+"""Our code of a refusal: the chat was deleted, or is another account's; open a new one."""
+CAPTCHA: Final = "upstream_captcha"
+"""Our code of a refusal: the gateway wants to see a person. Never asked again by itself."""
+
+# --- models (A1.1) ----------------------------------------------------------------------------------------------
+
+EFFORTS: Final = ("none", "low", "medium", "high")
+"""The efforts that a model which thinks can be asked for; the request says them in the site's own words."""
