@@ -9,9 +9,15 @@ import attrs
 from twisted.web.iweb import IResponse
 
 from chatmock.catalogue import Catalogue
+from chatmock.conversation import ChatRequest
+from chatmock.events import Failed, Finished
 from chatmock.model import Model
-from chatmock.providers.interface import Credential, Headers, Provider, UpstreamRequest
+from chatmock.providers.interface import Credential, Headers, Provider, StreamDecoder, UpstreamRequest
 from chatmock.upstream import Upstream, discard, response_headers
+
+
+def _nothing_to_close(outcome: Finished | Failed | None) -> None:
+    """An answer of one call ends with its response."""
 
 
 class Credentials(Protocol):
@@ -42,6 +48,30 @@ class CatalogueMemory(Protocol):
 
     def keep(self, body: bytes, etag: str) -> object:
         """Remember the list *body*, whose entity tag is *etag* (empty for none)."""
+
+
+@attrs.frozen
+class Opening:
+    """An answer that has begun: its response is at the headers, whatever the status."""
+
+    asking: UpstreamRequest
+    response: IResponse
+    decoder: StreamDecoder | None = None
+    """Reads the answer, where more than its text has to be known; None for a fresh one of the provider."""
+    close: Callable[[Finished | Failed | None], object] = _nothing_to_close
+    """To be called once, with the outcome, or None for an answer that was left."""
+
+
+class Calls(Protocol):
+    """The calls that one answer takes of an upstream that wants several."""
+
+    async def open(self, account: Account, chat: ChatRequest) -> Opening:
+        """Make them, up to the response that holds the answer.
+
+        Cancelling leaves nothing open, here or at the upstream.
+
+        :raises Refusal: when one of them fails.
+        """
 
 
 @attrs.frozen
@@ -78,6 +108,8 @@ class Account:
     """Is given the headers of every answer."""
     memory: CatalogueMemory | None = None
     """Where its models are kept over restarts."""
+    calls: Calls | None = None
+    """What an answer takes, where one call is not enough."""
 
     def catalogue(self, models: Sequence[Model] | None) -> Catalogue:
         """The catalogue of *models*; None while they are not known."""
@@ -96,6 +128,15 @@ class Account:
             list_efforts=self.list_efforts,
             forced=self.forced_model,
         )
+
+    async def open(self, chat: ChatRequest) -> Opening:
+        """Ask *chat*; the answer is still to be read, and to be closed.
+
+        :raises Refusal: when the upstream cannot do what is asked, there is no credential, or no response.
+        """
+        if self.calls is not None:
+            return await self.calls.open(self, chat)
+        return Opening(*await self.ask(lambda credential: self.provider.request(chat, credential)))
 
     async def ask(self, build: Callable[[Credential], UpstreamRequest]) -> tuple[UpstreamRequest, IResponse]:
         """Send what *build* makes of the credential; once more with a new one where the first is not accepted.

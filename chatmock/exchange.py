@@ -16,9 +16,9 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from twisted.web.iweb import IRequest, IResponse
+from twisted.web.iweb import IRequest
 
-from chatmock.account import Account, Accounts
+from chatmock.account import Account, Accounts, Opening
 from chatmock.admission.backoff import Backoff
 from chatmock.admission.guard import Guard
 from chatmock.admission.limits import Limits
@@ -28,8 +28,7 @@ from chatmock.conversation import ChatRequest, Identity
 from chatmock.dialects import Dialect
 from chatmock.discovery import Discovery
 from chatmock.errors import Kind, Refusal, bad_request
-from chatmock.events import Failed
-from chatmock.providers.interface import UpstreamRequest
+from chatmock.events import Failed, Finished
 from chatmock.relay import BodyRelay
 from chatmock.transcoding import transcoder
 from chatmock.upstream import ERROR_BODY_LIMIT, read_start, response_headers
@@ -173,15 +172,32 @@ class Exchange:
 
         :raises Refusal: while the client has not been answered anything.
         """
-        desk, request = self._desk, self._request
-        asking, response = await account.ask(
-            lambda credential: account.provider.request(self._chat, credential)
-        )
-        self._notes.update(asking.notes)
-        await self._check(account, asking, response)
+        opening = await account.open(self._chat)
+        close = opening.close
+        outcome: Finished | Failed | None = None
         whole: list[bytes] = []
+        try:
+            self._notes.update(opening.asking.notes)
+            await self._check(account, opening)
+            done = self._relay(account, opening, whole)
+            del opening  # a stream may last, and what was asked is not needed any more
+            outcome = await done
+        finally:
+            close(outcome)
+        if isinstance(outcome, Failed):
+            if not self._begun:
+                raise outcome.refusal
+            self._request.write(self._dialect.encoder(self._chat, self._identity).encode([outcome]))
+        elif not self._chat.stream:
+            return await self._write_whole(b"".join(whole))
+        self._request.unregisterProducer()
+        return None
+
+    def _relay(self, account: Account, opening: Opening, whole: list[bytes]) -> Deferred[Finished | Failed]:
+        """Carry the answer to the client, or into *whole* for one that wants no stream."""
+        desk = self._desk
         relay = BodyRelay(
-            transcoder(account.provider, self._dialect, self._chat, self._identity),
+            transcoder(account.provider, self._dialect, self._chat, self._identity, opening.decoder),
             self._write_record if self._chat.stream else whole.append,
             desk.clock,
             desk.timeouts.idle,
@@ -189,20 +205,12 @@ class Exchange:
             self._drop_client,
         )
         self._producer = relay
-        response.deliverBody(relay)
-        del response, asking  # a stream may last, and they are not needed any more
-        outcome = await relay.done
-        if isinstance(outcome, Failed):
-            if not self._begun:
-                raise outcome.refusal
-            request.write(self._dialect.encoder(self._chat, self._identity).encode([outcome]))
-        elif not self._chat.stream:
-            return await self._write_whole(b"".join(whole))
-        request.unregisterProducer()
-        return None
+        opening.response.deliverBody(relay)
+        return relay.done
 
-    async def _check(self, account: Account, asking: UpstreamRequest, response: IResponse) -> None:
+    async def _check(self, account: Account, opening: Opening) -> None:
         """Let only answers through that are what was asked for."""
+        asking, response = opening.asking, opening.response
         kind = (
             (response.headers.getRawHeaders(b"content-type") or [b""])[-1].partition(b";")[0].strip().lower()
         )
@@ -251,7 +259,7 @@ def _session(request: IRequest) -> str | None:
     """The client's own name for the conversation, where it gives one that can stand in a header."""
     for name in (b"x-session-id", b"session_id"):
         for value in request.requestHeaders.getRawHeaders(name, ()):
-            text = value.decode("latin-1").strip()
+            text: str = value.decode("latin-1").strip()
             if text and len(text) <= _MOST_SESSION_CHARS and text.isascii() and text.isprintable():
                 return text
     return None

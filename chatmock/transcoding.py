@@ -46,8 +46,17 @@ class Transcoder(Protocol):
         """End of input; the outcome is set after it."""
 
 
-def transcoder(provider: Provider, dialect: Dialect, chat: ChatRequest, identity: Identity) -> Transcoder:
-    """The way from *provider* to a client of *dialect*."""
+def transcoder(
+    provider: Provider,
+    dialect: Dialect,
+    chat: ChatRequest,
+    identity: Identity,
+    decoder: StreamDecoder | None = None,
+) -> Transcoder:
+    """The way from *provider* to a client of *dialect*.
+
+    :param decoder: reads the answer; a fresh one of the provider unless given.
+    """
     passage = provider.passage(chat, identity) if passes(chat, provider.wire) else None
     if passage is not None:
         if chat.stream:
@@ -56,7 +65,7 @@ def transcoder(provider: Provider, dialect: Dialect, chat: ChatRequest, identity
             return CarriedWhole(passage, provider.title)
         # As a stream would have passed it on.
         chat = attrs.evolve(chat, thinking="reasoning-content")
-    decoder = provider.decoder(chat)
+    decoder = decoder or provider.decoder(chat)
     if chat.stream:
         return Translated(decoder, dialect.encoder(chat, identity), reshaping(chat.thinking))
     return Folded(decoder, dialect, chat, identity)

@@ -6,6 +6,7 @@ without their separators too: the site writes ``RateLimited``, ``Too_Many_Reques
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 TITLE: Final = "Qwen"
@@ -49,18 +50,22 @@ RECORD_LIMIT: Final = 8 * 1024 * 1024
 
 # --- errors (A1.5) ----------------------------------------------------------------------------------------------
 
-RATE_LIMITED_CODES: Final = frozenset(["ratelimited", "quotalimited", "toomanyrequests"])
+USED_UP_CODES: Final = frozenset(["ratelimited", "quotalimited"])
+"""A day's usage is used up; ``num`` tells the hours until there is more."""
+TOO_MANY_CODES: Final = frozenset(["toomanyrequests"])
 CHAT_BUSY_CODES: Final = frozenset(["parallellimited"])
-CHAT_BUSY_PHRASE: Final = "chat is in progress"
+CHAT_BUSY_PHRASES: Final = ("chat is in progress",)
 UNAUTHORIZED_CODES: Final = frozenset(["unauthorized"])
-TOKEN_EXPIRED_PHRASE: Final = "token has expired"  # noqa: S105  # a phrase
+EXPIRED_PHRASES: Final = ("token has expired",)
 FORBIDDEN_CODES: Final = frozenset(["forbidden"])
 CONTEXT_LENGTH_CODES: Final = frozenset(["contextlengthexceeded"])
 BAD_REQUEST_CODES: Final = frozenset(["badrequest"])
-INTERNAL_CODES: Final = frozenset(["internalservererror", "internalerror"])
-BUSY_CODES: Final = frozenset(["serverbusy"])
-MODEL_NOT_FOUND_PHRASE: Final = "model not found"
-MISSING_PHRASES: Final = ("not exist", "not found")
+INTERNAL_CODES: Final = frozenset(["internalservererror"])
+INTERNAL_PHRASES: Final = ("internal error", "internal server error")
+SERVER_BUSY_CODES: Final = frozenset(["serverbusy"])
+SERVER_BUSY_PHRASES: Final = ("server busy", "server is busy")
+MISSING: Final = re.compile(r"\b(model|chat|parent|conversation).*?\bnot (?:exist|found)")
+"""What does not exist, by the first thing that the text names: a model, or a chat with what is in it."""
 CAPTCHA_MARKS: Final = (
     "fail_sys_",
     "rgv587_error",
@@ -84,3 +89,22 @@ CAPTCHA: Final = "upstream_captcha"
 
 EFFORTS: Final = ("none", "low", "medium", "high")
 """The efforts that a model which thinks can be asked for; the request says them in the site's own words."""
+
+# --- files (A1.6) -----------------------------------------------------------------------------------------------
+
+FILE_KIND: Final = "image"
+"""What a picture is called when leave to upload it is asked for, and in a message."""
+FILE_CLASS: Final = "vision"
+STORE_DOMAIN: Final = "aliyuncs.com"
+"""The domain of the object stores; a picture is sent to no other."""
+IMAGE_TYPES: Final = {
+    "image/png": "png",
+    "image/jpeg": "jpg",
+    "image/webp": "webp",
+    "image/gif": "gif",
+    "image/bmp": "bmp",
+}
+"""The types of pictures that are uploaded, and how their files' names end."""
+LINK_MARGIN: Final = 90.0
+"""Seconds before the end of an uploaded file's link at which it is not used for another request: links have been
+seen to last 300 s, and the model reads the picture some time after it was asked."""

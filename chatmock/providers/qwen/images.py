@@ -8,9 +8,8 @@ from __future__ import annotations
 import binascii
 import hashlib
 import re
-from collections.abc import Mapping
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import attrs
@@ -28,7 +27,6 @@ _HEAD = re.compile(r"data:([a-z0-9.+/-]+)(?:;[a-z0-9=._-]+)*;base64,", re.IGNORE
 _STORE_HOST = re.compile(rf"(?:[a-z0-9-]+\.)+{re.escape(STORE_DOMAIN)}")
 _VISIBLE = re.compile(r"[!-~]+")
 _REGION = re.compile(r"[a-z0-9-]{1,40}")
-_EXPIRY: Final = ("x-oss-expires", "X-Amz-Expires")
 
 
 @attrs.frozen
@@ -62,9 +60,8 @@ class Grant:
     @property
     def link_seconds(self) -> float | None:
         """How long :attr:`file_url` works from now on; None where it does not tell."""
-        query = parse_qs(urlsplit(self.file_url).query)
-        told = [query[name][0] for name in _EXPIRY if name in query]
-        return float(told[0]) if told and re.fullmatch(r"[0-9]{1,9}", told[0]) else None
+        told = parse_qs(urlsplit(self.file_url).query).get("x-oss-expires", [""])[0]
+        return float(told) if re.fullmatch(r"[0-9]{1,9}", told) else None
 
 
 @attrs.frozen
@@ -218,7 +215,7 @@ def file_entry(file: UploadedFile, item_id: str, task_id: str) -> dict[str, Any]
     :param item_id: a fresh UUID, as is *task_id*.
     """
     meta = {"name": file.name, "size": file.size, "content_type": file.media_type}
-    inner: Mapping[str, Any] = {
+    inner = {
         "created_at": file.uploaded_at,
         "data": {},
         "filename": file.name,
@@ -228,7 +225,7 @@ def file_entry(file: UploadedFile, item_id: str, task_id: str) -> dict[str, Any]
         "update_at": file.uploaded_at,
     }
     return {
-        "type": "image",
+        "type": FILE_KIND,
         "file": inner,
         "id": file.id,
         "url": file.url,
@@ -241,7 +238,7 @@ def file_entry(file: UploadedFile, item_id: str, task_id: str) -> dict[str, Any]
         "error": "",
         "itemId": item_id,
         "file_type": file.media_type,
-        "showType": "image",
+        "showType": FILE_KIND,
         "file_class": FILE_CLASS,
         "uploadTaskId": task_id,
     }

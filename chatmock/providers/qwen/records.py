@@ -1,0 +1,136 @@
+"""The records of Qwen's stream in typed shapes (spec upstreams.md, A1.4).
+
+A delta of text, which is nearly every record, costs one typed read. What only some frames carry is left as plain values
+and looked at by its reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from chatmock import jsontext
+from chatmock.events import Usage
+from chatmock.jsontext import JSONError, Struct
+
+
+class Delta(Struct):
+    """What a frame adds. Its phase tells what it is about and whether it adds or repeats."""
+
+    role: str | None = None
+    phase: str | None = None
+    status: str | None = None
+    content: Any = None
+    """Text, in the phases that chatmock reads."""
+    extra: Any = None
+
+
+class Choice(Struct):
+    """The one choice of a frame."""
+
+    delta: Delta | None = None
+
+
+class Names(Struct):
+    """What the answer is called: the fields of ``response.created``, ``response.info`` and of frames."""
+
+    chat_id: str | None = None
+    response_id: str | None = None
+
+
+class Record(Names, rename={"created": "response.created", "info": "response.info", "stopped": "response.stopped"}):
+    """One record of the stream; which of its fields are there tells its kind."""
+
+    created: Names | None = None
+    info: Names | None = None
+    stopped: Any = None
+    done: Any = None
+    """True where the site has ended the answer early."""
+    choices: list[Choice] | None = None
+    usage: Any = None
+    timestamp: Any = None
+    """Unix time in seconds."""
+    error: Any = None
+    success: Any = None
+    ret: Any = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it tells an error, in any of the shapes that errors have."""
+        return bool(self.error) or self.success is False or self.ret is not None
+
+
+_read: Final = jsontext.reader(Record)
+
+
+def read_record(data: bytes) -> Record | None:
+    """One record; None where it holds nothing. Bytes that are not UTF-8 are replaced.
+
+    :raises JSONError: when it is not JSON, or of another shape.
+    """
+    try:
+        return _read(data)
+    except JSONError:
+        if not data.strip():
+            return None
+        return _read(_as_utf8(data))
+
+
+def read_object(data: bytes) -> dict[str, Any]:
+    """A record as plain values.
+
+    :raises JSONError: when it is no JSON object.
+    """
+    return jsontext.loads_object(_as_utf8(data))
+
+
+def read_usage(usage: Any) -> Usage | None:
+    """The counts of a frame, output with the thinking; None where it lacks the two that matter.
+
+    Counts are of all the answer so far, and ``{}`` is no news.
+    """
+    prompt, completion = _count(usage, "input_tokens"), _count(usage, "output_tokens")
+    if prompt is None or completion is None:
+        return None
+    return Usage(
+        prompt,
+        completion,
+        cached_tokens=_count(usage.get("prompt_tokens_details"), "cached_tokens"),
+        reasoning_tokens=_count(usage.get("output_tokens_details"), "reasoning_tokens"),
+    )
+
+
+def summary_lists(extra: Any) -> tuple[list[str], list[str]]:
+    """The titles and the thoughts of a summary's snapshot, all there are so far; both may be empty."""
+    return _texts(extra, "summary_title"), _texts(extra, "summary_thought")
+
+
+def web_pages(extra: Any) -> Iterator[tuple[str, str]]:
+    """Address and title of each web page that a frame tells of: ``web_search_info``, ``tool_result.docs``."""
+    if not isinstance(extra, Mapping):
+        return
+    result = extra.get("tool_result")
+    docs = result.get("docs") if isinstance(result, Mapping) else result
+    for pages in (extra.get("web_search_info"), docs):
+        for page in pages if isinstance(pages, list) else ():
+            url = page.get("url") if isinstance(page, Mapping) else None
+            if isinstance(url, str) and url.startswith(("https://", "http://")):
+                title = page.get("title")
+                yield url, title if isinstance(title, str) else ""
+
+
+def _texts(extra: Any, key: str) -> list[str]:
+    holder = extra.get(key) if isinstance(extra, Mapping) else None
+    content = holder.get("content") if isinstance(holder, Mapping) else None
+    if isinstance(content, str):
+        content = [content]
+    return [text if isinstance(text, str) else "" for text in content] if isinstance(content, list) else []
+
+
+def _count(counts: Any, key: str) -> int | None:
+    value = counts.get(key) if isinstance(counts, Mapping) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _as_utf8(data: bytes) -> bytes:
+    return data if data.isascii() else data.decode("utf-8", "replace").encode()
