@@ -27,6 +27,10 @@ class Credentials(Protocol):
     def ready(self) -> bool:
         """Whether there is one, as far as can be told without asking anybody."""
 
+    @property
+    def account_id(self) -> str:
+        """Whose credential it is, where an owner may have several accounts there; else empty."""
+
     async def current(self) -> Credential:
         """The credential to use now, renewed before if it is about to end.
 
@@ -80,6 +84,7 @@ class FixedCredential:
 
     credential: Credential
     ready: bool = attrs.field(default=True, init=False)
+    account_id: str = attrs.field(default="", init=False)
 
     async def current(self) -> Credential:
         """The one there is."""

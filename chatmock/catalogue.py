@@ -72,7 +72,7 @@ class Catalogue:
         :raises Refusal: ``model_not_found``, naming near matches, when the catalogue is known and lacks it.
         """
         if self.forced is not None:
-            return Choice(self.provider, self.forced)
+            return attrs.evolve(self, forced=None, tentative=True).resolve(self.forced)
         if self._has(name):
             return Choice(self.provider, self.aliases.get(name, name))
         if (variant := self._variant(name)) is not None:
@@ -81,7 +81,7 @@ class Catalogue:
         if name in self.retired:
             raise not_found(f"The model {name!r} is retired at {self.provider}. {self.retired[name]}")
         if not self.certain:
-            return Choice(self.provider, name)
+            return Choice(self.provider, *self._guess(name))
         raise unknown_model(name, self.names(), f"at {self.provider}")
 
     @property
@@ -93,6 +93,14 @@ class Catalogue:
         if name in self.aliases or name in self.allowed:
             return True
         return self.models is not None and (name in self.models or name in self.unlisted)
+
+    def _guess(self, name: str) -> tuple[str, str | None]:
+        """The model and the effort that an unknown *name* may be made of."""
+        for separator in "-:_":
+            base, _, effort = name.rpartition(separator)
+            if base and effort in self.efforts:
+                return base, effort
+        return name, None
 
     def _variant(self, name: str) -> tuple[str, str] | None:
         """The known name and the effort that *name* is made of."""

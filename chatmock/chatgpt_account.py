@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import attrs
+from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
 
+from chatmock import jsontext
 from chatmock.account import Account
 from chatmock.catalogue_file import CatalogueFile
 from chatmock.credentials import LoginCredentials
 from chatmock.errors import Refusal
+from chatmock.jsontext import Raw
 from chatmock.login_files import MODELS_FILE, USAGE_FILE, login_files
 from chatmock.providers.chatgpt import ChatGPT, Defaults
 from chatmock.providers.chatgpt.contract import CLIENT_VERSION
+from chatmock.providers.chatgpt.usage_windows import to_json
 from chatmock.settings import SettingError, Settings
 from chatmock.state_files import state_folder
 from chatmock.upstream import Upstream
@@ -31,8 +37,9 @@ class ChatGPTAccount:
 
     account: Account
     credentials: LoginCredentials
-    _usage: UsageRecord
+    usage: UsageRecord
     _models: CatalogueFile
+    _pool: ThreadPool
     _tending: LoopingCall
 
     @classmethod
@@ -41,9 +48,13 @@ class ChatGPTAccount:
 
         :raises SettingError: when the base prompt cannot be read.
         """
+        # Of its own: name look-ups, which may hang, fill the reactor's.
+        pool = ThreadPool(0, 2, "files")
 
-        def in_thread(function: Any, *arguments: Any) -> Any:
-            return deferToThreadPool(reactor, reactor.getThreadPool(), function, *arguments)
+        def in_thread(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+            if not pool.started:
+                pool.start()
+            return deferToThreadPool(reactor, pool, function, *arguments)
 
         folder = state_folder(settings.home)
         credentials = LoginCredentials(
@@ -55,7 +66,9 @@ class ChatGPTAccount:
             time.time,
             in_thread,
         )
-        usage = UsageRecord(folder / USAGE_FILE, reactor, time.time, in_thread)
+        usage = UsageRecord(
+            folder / USAGE_FILE, lambda: credentials.account_id, reactor, time.time, in_thread
+        )
         models = CatalogueFile(
             folder / MODELS_FILE, lambda: credentials.account_id, CLIENT_VERSION, time.time, in_thread
         )
@@ -72,19 +85,27 @@ class ChatGPTAccount:
         )
         tending = LoopingCall(_tend, credentials)
         tending.clock = reactor
-        return cls(account, credentials, usage, models, tending)
+        return cls(account, credentials, usage, models, pool, tending)
 
     def start(self) -> None:
         """Keep the login alive from now on, whether or not anybody asks."""
         self._tending.start(_TEND_SECONDS, now=False)
+
+    def limits_left(self) -> bytes:
+        """The plan's limits as JSON: ``{"chatgpt": {…}}``, or null in place of what is not known."""
+        snapshot = self.usage.latest
+        told = Raw(b"null") if snapshot is None else Raw(to_json(attrs.evolve(snapshot, account_id="")))
+        return jsontext.dumps({"chatgpt": told})
 
     async def stop(self) -> None:
         """Finish what is being written or refreshed: a login spent and not written would be lost."""
         if self._tending.running:
             self._tending.stop()
         await self.credentials.stop()
-        await self._usage.stop()
+        await self.usage.stop()
         await self._models.stop()
+        if self._pool.started:
+            self._pool.stop()
 
 
 async def _tend(credentials: LoginCredentials) -> None:

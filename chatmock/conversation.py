@@ -159,6 +159,8 @@ class ChatRequest:
     include_usage: bool = False
     """Whether a stream is to end with its token counts."""
     tools: tuple[Tool, ...] = ()
+    other_tools: tuple[Mapping[str, Any], ...] = ()
+    """Tools that run at the upstream (``{"type": "web_search"}``), as the client's dialect has them."""
     tool_choice: ToolChoice = ToolChoice()
     parallel_tool_calls: bool = True
     choices: int = 1

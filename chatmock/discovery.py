@@ -34,6 +34,7 @@ class Discovery:
         self._clock = clock
         self._etags: dict[str, str] = {}
         self._asked: set[str] = set()
+        self._whose = {name: account.credentials.account_id for name, account in accounts.items()}
         self._catalogues = {name: self._recall(name, account) for name, account in accounts.items()}
         self._renew_at = dict.fromkeys(accounts, float("-inf"))
         self._running: dict[str, Deferred[None]] = {}
@@ -42,8 +43,10 @@ class Discovery:
     def current(self) -> Mapping[str, Catalogue]:
         """The catalogues as far as they are known, at once; stale ones are being renewed behind."""
         now = self._clock.seconds()
-        for name, at in self._renew_at.items():
-            if now >= at and name not in self._running and self._accounts[name].credentials.ready:
+        for name, account in self._accounts.items():
+            if account.credentials.account_id != self._whose[name]:
+                self._forget(name, account)
+            if now >= self._renew_at[name] and name not in self._running and account.credentials.ready:
                 self._start(name)
         return self._catalogues
 
@@ -68,6 +71,16 @@ class Discovery:
         """End what is being asked."""
         for running in list(self._running.values()):
             running.cancel()
+
+    def _forget(self, name: str, account: Account) -> None:
+        """Somebody else has logged in at *name*: what the one before could use says nothing of it."""
+        if (running := self._running.get(name)) is not None:
+            running.cancel()
+        self._whose[name] = account.credentials.account_id
+        self._etags.pop(name, None)
+        self._asked.discard(name)
+        self._renew_at[name] = float("-inf")
+        self._catalogues[name] = self._recall(name, account)
 
     def _recall(self, name: str, account: Account) -> Catalogue:
         """What is known of *name* before it has been asked: what it said before the restart, or what is presumed."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -65,6 +65,8 @@ class Desk:
     timeouts: Timeouts
     accounts: Accounts
     discovery: Discovery
+    limits_left: Callable[[], bytes]
+    """What is left of the owner's plans, as JSON."""
     default_model: str | None
 
     def answer(self, request: IRequest, dialect: Dialect) -> Deferred[bytes | None]:

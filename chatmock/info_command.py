@@ -77,7 +77,7 @@ def _report(settings: Settings, found: FoundLogin) -> AccountReport:
     windows, models = None, None
     if tokens is not None:
         account = tokens.account_id
-        windows = _read(folder / USAGE_FILE, from_json, trouble)
+        windows = _read(folder / USAGE_FILE, lambda data: from_json(data).of(account), trouble)
         models = _read(folder / MODELS_FILE, lambda data: _read_models(data, account), trouble)
     return report(
         tokens, str(found.path or ""), found.foreign, windows, models or (), time.time(), " ".join(trouble)

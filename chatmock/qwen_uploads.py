@@ -17,11 +17,13 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from twisted.web.iweb import IResponse
 
+from chatmock import jsontext
 from chatmock.conversation import Image
 from chatmock.errors import Kind, Refusal
+from chatmock.jsontext import JSONError
 from chatmock.providers.interface import UpstreamRequest
 from chatmock.providers.qwen.contract import LINK_MARGIN, STS_TOKEN_PATH, TITLE
-from chatmock.providers.qwen.errors import read_refusal
+from chatmock.providers.qwen.errors import read_refusal, tells_error
 from chatmock.providers.qwen.images import (
     Grant,
     Picture,
@@ -170,10 +172,8 @@ class Uploads:
         )
         response = await self._upstream.send(TITLE, asking)
         body = await self._body(response)
-        told = response_headers(response)
-        refusal = read_refusal(response.code, told, body)
-        if refusal is not None:
-            raise refusal
+        if _is_refused(response.code, body):
+            raise read_refusal(response.code, response_headers(response), body)
         return read_grant(body, base_url)
 
     async def _put(self, picture: Picture, grant: Grant) -> None:
@@ -187,6 +187,14 @@ class Uploads:
 
     def _body(self, response: IResponse) -> Deferred[bytes]:
         return read_start(response, self._clock, ERROR_BODY_LIMIT, _READ_SECONDS)
+
+
+def _is_refused(status: int, body: bytes) -> bool:
+    """Whether *body* tells why there is no leave to upload: an error in JSON, of any status, or a page."""
+    try:
+        return status != 200 or tells_error(jsontext.loads_object(body))
+    except JSONError:
+        return body.lstrip().startswith(b"<")
 
 
 def _not_stored(status: int, body: bytes) -> Refusal:

@@ -65,6 +65,15 @@ class Routes:
 
         return await self._read(request, body)
 
+    @app.route("/v1/usage", methods=["GET"])
+    def usage(self, request: IRequest) -> bytes:
+        """What is left of the owner's plans, as the upstreams last told."""
+        try:
+            self._desk.guard.admit(request)
+        except Refusal as refusal:
+            return refuse(request, _OPENAI, refusal)
+        return _json(request, self._desk.limits_left())
+
     @app.route("/health", methods=["GET"])
     @app.route("/healthz", methods=["GET"])
     @app.route("/", methods=["GET"])

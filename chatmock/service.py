@@ -159,6 +159,7 @@ class ChatmockService(Service):
             timeouts=Timeouts(settings.idle_timeout, settings.stall_timeout),
             accounts=self.accounts,
             discovery=self._discovery,
+            limits_left=self._chatgpt.limits_left,
             default_model=settings.model,
         )
         return BoundedSite(

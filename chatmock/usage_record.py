@@ -28,6 +28,7 @@ _PAUSE_SECONDS = 5.0
 class UsageRecord:
     """The newest snapshot of the limits, and its file *path*.
 
+    :param account_id: tells the account that is logged in now; another one's limits are not its own.
     :param wall_clock: the Unix time in seconds. *clock* only measures pauses.
     :param in_thread: runs a blocking call elsewhere, as ``deferToThread`` does.
     """
@@ -37,11 +38,13 @@ class UsageRecord:
     def __init__(
         self,
         path: Path,
+        account_id: Callable[[], str],
         clock: IReactorTime,
         wall_clock: Callable[[], float],
         in_thread: Callable[..., Deferred[Any]],
     ) -> None:
         self._path = path
+        self._account_id = account_id
         self._clock = clock
         self._wall_clock = wall_clock
         self._in_thread = in_thread
@@ -56,17 +59,17 @@ class UsageRecord:
 
     @property
     def latest(self) -> Snapshot | None:
-        """The newest snapshot, at first the file's; None when nothing is known."""
+        """The newest snapshot of the account that is logged in, at first the file's; None when nothing is known."""
         if not self._loaded:
             self._loaded = True
             self._latest = self._load()
-        return self._latest
+        return None if self._latest is None else self._latest.of(self._account_id())
 
     def observe(self, headers: Mapping[str, str]) -> None:
         """Take note of an answer's *headers* (names in lower case); the file follows within a few seconds."""
         if not tells_usage(headers) or (windows := read_windows(headers)) is None:
             return
-        self._latest = merge(self.latest, Snapshot(windows, self._wall_clock()))
+        self._latest = merge(self.latest, Snapshot(windows, self._wall_clock(), self._account_id()))
         self._unwritten = True
         self._schedule()
 
@@ -103,7 +106,7 @@ class UsageRecord:
     async def _write_file(self, snapshot: Snapshot) -> None:
         self._unwritten = False
         self._next_write_at = self._clock.seconds() + _PAUSE_SECONDS
-        data = to_json(snapshot.windows, snapshot.captured_at)
+        data = to_json(snapshot)
         try:
             await self._in_thread(write_private, self._path, data)
         except OSError as error:

@@ -200,13 +200,13 @@ def login_file(issuer: OpenAIIssuer, home: Path) -> Path:
     return write_login(home / ".chatgpt-local" / "auth.json", issuer.issue())
 
 
-def write_login(path: Path, answer: Mapping[str, Any], **more: Any) -> Path:
+def write_login(path: Path, answer: Mapping[str, Any], account: str = "account-1", **more: Any) -> Path:
     """Write the token endpoint's *answer* as a login file."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
     tokens = {key: answer[key] for key in ("id_token", "access_token", "refresh_token")}
     body = {
         "OPENAI_API_KEY": None,
-        "tokens": {**tokens, "account_id": "account-1"},
+        "tokens": {**tokens, "account_id": account},
         "last_refresh": "",
         **more,
     }

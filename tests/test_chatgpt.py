@@ -444,9 +444,38 @@ async def test_the_debug_model_answers_for_all(
     start_chatgpt: Start, backend: ChatGPTBackend, login_file: Path
 ) -> None:
     backend.stream(*SCRIPTS["text"][0])
-    daemon = start_chatgpt(debug_model="gpt-5.4-mini")
+    daemon = start_chatgpt(debug_model="gpt-5.4-mini-xhigh")
     await daemon.ask(lambda sdk: ask(sdk, True, model="whatever"))
-    assert backend.asks()[-1].body["model"] == "gpt-5.4-mini"
+    body = backend.asks()[-1].body
+    assert (body["model"], body["reasoning"]["effort"]) == ("gpt-5.4-mini", "xhigh")
+
+
+async def test_another_account_has_models_of_its_own(
+    start_chatgpt: Start, backend: ChatGPTBackend, issuer: OpenAIIssuer, login_file: Path
+) -> None:
+    daemon = start_chatgpt()
+    names: list[str] = await daemon.ask(lambda sdk: [model.id for model in sdk.models.list()])
+    assert "gpt-5.4-mini" in names
+    backend.models = [{"slug": "gpt-9", "visibility": "list"}]
+    issuer.account_id = "account-2"
+    write_login(login_file, issuer.issue(), account="account-2")
+    for _ in range(200):
+        names = await daemon.ask(lambda sdk: [model.id for model in sdk.models.list()])
+        if names == ["gpt-9"]:
+            break
+    assert names == ["gpt-9"]
+    assert backend.not_modified == 0
+
+
+async def test_efforts_are_known_before_the_catalogue_is(
+    start_chatgpt: Start, backend: ChatGPTBackend, login_file: Path
+) -> None:
+    backend.stream(*SCRIPTS["text"][0])
+    backend.models = [{"slug": "gpt-5", "visibility": "hide"}]
+    daemon = start_chatgpt()
+    await daemon.ask(lambda sdk: ask(sdk, True, model="gpt-5-high"))
+    body = backend.asks()[-1].body
+    assert (body["model"], body["reasoning"]["effort"]) == ("gpt-5", "high")
 
 
 # --- the plan's limits
@@ -464,6 +493,9 @@ async def test_the_plan_s_limits_are_recorded(
     assert body["primary"]["used_percent"] == 12.5
     assert body["secondary"]["window_minutes"] == 10080
     assert record.stat().st_mode & 0o777 == 0o600
+    told = await daemon.ask(lambda sdk: sdk.get("/usage", cast_to=object))
+    assert told["chatgpt"]["primary"]["used_percent"] == 12.5
+    assert "account" not in json.dumps(told)
 
 
 @pytest.mark.parametrize("stream", [True, False])

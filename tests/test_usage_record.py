@@ -42,13 +42,16 @@ class Setup:
     path: Path
     clock: Clock = attrs.Factory(Clock)
     threads: Threads = attrs.Factory(Threads)
+    account: str = "account-1"
     record: UsageRecord = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.again()
 
     def again(self) -> None:
-        self.record = UsageRecord(self.path, self.clock, lambda: NOW + self.clock.seconds(), self.threads)
+        self.record = UsageRecord(
+            self.path, lambda: self.account, self.clock, lambda: NOW + self.clock.seconds(), self.threads
+        )
 
     def see(self, percent: float, family: str = "") -> None:
         self.record.observe({f"x-codex-{family}primary-used-percent": str(percent)})
@@ -223,3 +226,19 @@ def test_a_file_that_is_none_is_nothing_known(setup: Setup, make: str, warnings:
     assert setup.record.latest is None
     assert setup.record.latest is None
     assert len(warnings) == (0 if make == "absent" else 1)
+
+
+def test_another_account_has_limits_of_its_own(setup: Setup) -> None:
+    setup.see(80.0, "bengalfox-")
+    setup.see(70.0)
+    setup.account = "account-2"
+    assert setup.record.latest is None
+    setup.see(5.0)
+    snapshot = setup.record.latest
+    assert snapshot is not None
+    assert [window.used_percent for window in snapshot.windows.windows] == [5.0]
+    setup.advance(5)
+    setup.again()
+    assert used(setup.record.latest) == 5.0
+    setup.account = "account-1"
+    assert setup.record.latest is None

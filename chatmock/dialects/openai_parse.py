@@ -174,6 +174,7 @@ def parse_chat(data: bytes, wire: str) -> ChatRequest:
         stream=bool(asked.stream),
         include_usage=bool(asked.stream_options and asked.stream_options.include_usage),
         tools=_tools(asked),
+        other_tools=tuple(t for t in asked.tools or () if t.get("type") not in ("function", "custom")),
         tool_choice=_tool_choice(asked),
         parallel_tool_calls=asked.parallel_tool_calls is not False,
         choices=read_choices(asked.n),

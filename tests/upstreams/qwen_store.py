@@ -99,7 +99,7 @@ class ObjectStore:
             page = f"<?xml version='1.0'?><Error><Code>{code}</Code><StringToSign>{headers.get('x-oss-security-token')}</StringToSign></Error>"
             return Reply([page.encode()], status=status, content_type=b"application/xml")
         self.objects[unquote(path)] = Stored(content, headers["content-type"])
-        return Reply(status=200, content_type=b"", headers={b"etag": b'"1"'})
+        return Reply(status=200, content_type=b"application/xml", headers={b"etag": b'"1"'})
 
     def _fault(
         self, path: str, query: str, headers: Mapping[str, str], content: bytes
@@ -124,7 +124,9 @@ class ObjectStore:
             return 403, "RequestTimeTooSkewed"
         if region != REGION or day != moment[:8]:
             return 400, "InvalidArgument"
-        right = signature_v4("PUT", path, query, headers, granted.secret, region, (additional or "").split(";"))
+        right = signature_v4(
+            "PUT", path, query, headers, granted.secret, region, (additional or "").split(";")
+        )
         if signature != right:
             return 403, "SignatureDoesNotMatch"
         if unquote(path) != granted.path:

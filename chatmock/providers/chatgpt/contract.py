@@ -60,6 +60,7 @@ FAST_TIER: Final = "priority"
 ENCRYPTED_REASONING: Final = "reasoning.encrypted_content"
 """What a request that does not store its answer includes, always along with ``reasoning`` (2.3)."""
 HOSTED_TOOL_TYPES: Final = ("web_search", "web_search_preview")
+HOSTED_TOOL_KEYS: Final = frozenset(["type", "search_context_size", "user_location", "filters"])
 MOST_HOSTED_TOOLS_BYTES: Final = 32_768
 """Bytes of JSON that a client's ``responses_tools`` may take (2.8)."""
 CACHE_NAMESPACE: Final = uuid.UUID("6f0b5c7e-6c0e-4a39-9d3c-52f6a8a1d0b4")

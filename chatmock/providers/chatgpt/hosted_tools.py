@@ -11,7 +11,7 @@ from chatmock import jsontext
 from chatmock.conversation import ChatRequest
 from chatmock.errors import bad_request
 from chatmock.providers.chatgpt.client_fields import ClientFields, one_of
-from chatmock.providers.chatgpt.contract import HOSTED_TOOL_TYPES, MOST_HOSTED_TOOLS_BYTES, TITLE
+from chatmock.providers.chatgpt.contract import HOSTED_TOOL_KEYS, HOSTED_TOOL_TYPES, MOST_HOSTED_TOOLS_BYTES, TITLE
 from chatmock.providers.chatgpt.defaults import Defaults
 from chatmock.providers.chatgpt.offered_tools import allowed_tools
 
@@ -24,8 +24,8 @@ _PLACE = ("country", "region", "city", "timezone")
 
 
 def hosted_tools(chat: ChatRequest, fields: ClientFields, defaults: Defaults) -> list[Mapping[str, Any]]:
-    """The hosted tools of the request: the client's ``responses_tools``, else a search with its
-    ``web_search_options``, else the owner's.
+    """The hosted tools of the request: the client's ``responses_tools`` and those among its ``tools``, else a search
+    with its ``web_search_options``, else the owner's.
 
     An empty ``responses_tools`` asks for none. The owner's search is not forced on a client that wants a
     function called, or nothing at all: a model that must call something may then just search.
@@ -34,11 +34,16 @@ def hosted_tools(chat: ChatRequest, fields: ClientFields, defaults: Defaults) ->
         ``responses_tools`` holds others or too much.
     """
     asked = _asked_tools(fields)
+    for tool in chat.other_tools:
+        if tool.get("type") in HOSTED_TOOL_TYPES:
+            asked = [*(asked or ()), tool]
+        else:
+            fields.ignore(f"tools.{tool.get('type')}")
     options = fields.take_object(OPTIONS_FIELD)
     if asked and options is not None:
         fields.ignore(OPTIONS_FIELD)
     if asked:
-        return asked
+        return [_known_keys(tool, fields) for tool in asked]
     if options is not None:
         return [_search_with(options, fields)]
     if defaults.web_search and asked is None and _may_search(chat, fields):
@@ -65,7 +70,7 @@ def without_hosted_tools(chat: ChatRequest, defaults: Defaults) -> ChatRequest |
     if not hosted_tools(chat, ClientFields(chat.extras), defaults):
         return None
     kept = {k: v for k, v in chat.extras.items() if k not in (CHOICE_FIELD, OPTIONS_FIELD)}
-    return attrs.evolve(chat, extras={**kept, TOOLS_FIELD: []})
+    return attrs.evolve(chat, extras={**kept, TOOLS_FIELD: []}, other_tools=())
 
 
 def _asked_tools(fields: ClientFields) -> list[Mapping[str, Any]] | None:
@@ -90,6 +95,13 @@ def _asked_tools(fields: ClientFields) -> list[Mapping[str, Any]] | None:
             code="RESPONSES_TOOLS_TOO_LARGE",
         )
     return asked
+
+
+def _known_keys(tool: Mapping[str, Any], fields: ClientFields) -> Mapping[str, Any]:
+    for key in tool:
+        if key not in HOSTED_TOOL_KEYS:
+            fields.ignore(f"{tool['type']}.{key}")
+    return {key: value for key, value in tool.items() if key in HOSTED_TOOL_KEYS}
 
 
 def _may_search(chat: ChatRequest, fields: ClientFields) -> bool:

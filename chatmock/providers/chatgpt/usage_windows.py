@@ -77,6 +77,13 @@ class Snapshot:
     windows: UsageWindows
     captured_at: float
     """Unix seconds."""
+    account_id: str = ""
+    """Whose limits they are; empty where that is not known."""
+
+    def of(self, account_id: str) -> Snapshot | None:
+        """This snapshot, unless it is known to be another account's than *account_id*."""
+        known = self.account_id and account_id
+        return None if known and self.account_id != account_id else self
 
     def resets_at(self, window: Window) -> float | None:
         """When *window*, one of these, starts anew, in Unix seconds."""
@@ -180,7 +187,7 @@ def merge(before: Snapshot | None, now: Snapshot) -> Snapshot:
         old.primary_over_secondary_limit_percent if over is None else over,
         {**{family: name for family, name in old.names.items() if family in {*told, *kept}}, **new.names},
     )
-    return Snapshot(merged, now.captured_at)
+    return Snapshot(merged, now.captured_at, now.account_id)
 
 
 def _moved(before: Snapshot, window: Window, now: float) -> Window:
@@ -214,6 +221,7 @@ class _FileShape(Struct, omit_defaults=True):
     """The first three keys are what the file has always held; the others came later."""
 
     captured_at: str
+    account_id: str | None = None
     primary: _WindowShape | None = None
     secondary: _WindowShape | None = None
     families: Mapping[str, _FamilyShape] | None = None
@@ -226,12 +234,14 @@ class _FileShape(Struct, omit_defaults=True):
 _read_file = jsontext.reader(_FileShape)
 
 
-def to_json(windows: UsageWindows, captured_at: float) -> bytes:
-    """The file ``usage_limits.json``; *captured_at* in Unix seconds."""
+def to_json(snapshot: Snapshot) -> bytes:
+    """The file ``usage_limits.json``."""
+    windows = snapshot.windows
     families = dict.fromkeys(window.family for window in windows.windows if window.family)
     own = _windows_of(windows, "")
     shape = _FileShape(
-        captured_at=dt.datetime.fromtimestamp(captured_at, dt.UTC).isoformat(),
+        captured_at=dt.datetime.fromtimestamp(snapshot.captured_at, dt.UTC).isoformat(),
+        account_id=snapshot.account_id or None,
         primary=own.get("primary"),
         secondary=own.get("secondary"),
         families={
@@ -282,6 +292,7 @@ def from_json(data: bytes) -> Snapshot:
             {family: shape.limit_name for family, shape in families.items() if shape.limit_name},
         ),
         captured_at,
+        file.account_id or "",
     )
 
 

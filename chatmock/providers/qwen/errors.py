@@ -30,7 +30,7 @@ _TEXTS: Final = ("details", "detail", "message", "msg", "error", "template")
 _MOST_HOURS: Final = 24 * 366
 _MOST_READ: Final = 64 * 1024
 _TAG: Final = re.compile(r"<[a-zA-Z!/?]")
-_SECRET: Final = re.compile(r"eyJ[\w.-]{8,}|[\w+/=%*~-]{48,}")
+_SECRET: Final = re.compile(r"eyJ[\w.-]{8,}|[\w+/=%*~-]{48,}", re.ASCII)
 """A JSON Web Token, or anything as long as the values of the site's cookies."""
 
 

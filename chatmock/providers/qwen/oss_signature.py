@@ -51,7 +51,7 @@ def sign_put(
     day, place = moment[:8], region.removeprefix("oss-")
     scope = f"{day}/{place}/oss/aliyun_v4_request"
     digest = hashlib.sha256(_canonical_put(_resource(url), headers).encode()).hexdigest()
-    signed = "\n".join((_ALGORITHM, moment, scope, digest))
+    signed = f"{_ALGORITHM}\n{moment}\n{scope}\n{digest}"
     signature = _mac(_signing_key(credentials.access_key_secret, day, place), signed).hex()
     credential = f"{credentials.access_key_id}/{scope}"
     return {**headers, "Authorization": f"{_ALGORITHM} Credential={credential},Signature={signature}"}

@@ -6,8 +6,9 @@ and looked at by its reader.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from chatmock import jsontext
 from chatmock.events import Usage
@@ -31,18 +32,16 @@ class Choice(Struct):
     delta: Delta | None = None
 
 
-class Names(Struct):
-    """What the answer is called: the fields of ``response.created``, ``response.info`` and of frames."""
-
-    chat_id: str | None = None
-    response_id: str | None = None
-
-
-class Record(Names, rename={"created": "response.created", "info": "response.info", "stopped": "response.stopped"}):
+class Record(
+    Struct, rename={"created": "response.created", "info": "response.info", "stopped": "response.stopped"}
+):
     """One record of the stream; which of its fields are there tells its kind."""
 
-    created: Names | None = None
-    info: Names | None = None
+    chat_id: Any = None
+    response_id: Any = None
+    created: Any = None
+    info: Any = None
+    """A keep-alive."""
     stopped: Any = None
     done: Any = None
     """True where the site has ended the answer early."""
@@ -59,19 +58,32 @@ class Record(Names, rename={"created": "response.created", "info": "response.inf
         """Whether it tells an error, in any of the shapes that errors have."""
         return bool(self.error) or self.success is False or self.ret is not None
 
+    @property
+    def ended_early(self) -> bool:
+        """Whether it says that the answer goes on no more, though it is not finished."""
+        return self.stopped is not None or self.done is True
+
+    def name(self, field: Literal["chat_id", "response_id"]) -> str:
+        """The chat's or the answer's id, wherever in the record it stands; empty where it does not."""
+        for place in (self.created, self.info, self.stopped):
+            if isinstance(place, Mapping) and isinstance(id := place.get(field), str) and id:
+                return id
+        id = self.chat_id if field == "chat_id" else self.response_id
+        return id if isinstance(id, str) else ""
+
 
 _read: Final = jsontext.reader(Record)
 
 
 def read_record(data: bytes) -> Record | None:
-    """One record; None where it holds nothing. Bytes that are not UTF-8 are replaced.
+    """One record; None where it holds nothing that is read. Bytes that are not UTF-8 are replaced.
 
     :raises JSONError: when it is not JSON, or of another shape.
     """
     try:
         return _read(data)
     except JSONError:
-        if not data.strip():
+        if not data.strip() or data.startswith(b"[DONE]"):
             return None
         return _read(_as_utf8(data))
 
@@ -100,9 +112,10 @@ def read_usage(usage: Any) -> Usage | None:
     )
 
 
-def summary_lists(extra: Any) -> tuple[list[str], list[str]]:
-    """The titles and the thoughts of a summary's snapshot, all there are so far; both may be empty."""
-    return _texts(extra, "summary_title"), _texts(extra, "summary_thought")
+def summary_entries(extra: Any) -> list[tuple[str, str]]:
+    """Titles and thoughts of a summary's snapshot, all there are so far; what is missing of a pair is empty."""
+    titles, thoughts = _texts(extra, "summary_title"), _texts(extra, "summary_thought")
+    return list(itertools.zip_longest(titles, thoughts, fillvalue=""))
 
 
 def web_pages(extra: Any) -> Iterator[tuple[str, str]]:

@@ -161,3 +161,21 @@ def test_the_second_try_has_the_tool_choice_of_the_first() -> None:
 )
 def test_no_second_try_where_there_is_nothing_to_leave_out(more: dict[str, Any]) -> None:
     assert without_hosted_tools(parsed(**more), Defaults()) is None
+
+
+def test_a_search_among_the_tools_is_one() -> None:
+    made = asked(parsed(tools=[ADD, SEARCH, {"type": "code_interpreter"}]), web_search=False)
+    assert [tool["type"] for tool in made.body["tools"]] == ["function", "web_search"]
+    assert made.ignored == ("tools.code_interpreter",)
+
+
+def test_only_known_keys_reach_the_backend() -> None:
+    made = asked(parsed(responses_tools=[{**PREVIEW, "max_output_tokens": 5}]), web_search=False)
+    assert made.body["tools"] == [PREVIEW]
+    assert made.ignored == ("web_search_preview.max_output_tokens",)
+
+
+def test_the_retry_leaves_out_a_search_among_the_tools_too() -> None:
+    plain = without_hosted_tools(parsed(tools=[ADD, SEARCH]), Defaults())
+    assert plain is not None
+    assert types(plain, web_search=False) == ["function"]

@@ -171,7 +171,7 @@ def test_another_plan_has_other_limits() -> None:
 
 
 def test_the_file_has_the_shape_that_users_know() -> None:
-    body = jsontext.loads_object(to_json(told(EVERYTHING), NOW))
+    body = jsontext.loads_object(to_json(Snapshot(told(EVERYTHING), NOW, "account-1")))
     assert body["captured_at"] == "2026-07-26T10:00:00+00:00"
     assert body["primary"] == {
         "used_percent": 12.5,
@@ -239,7 +239,7 @@ USAGE = st.builds(
 @settings(max_examples=100)
 @given(USAGE, st.integers(0, 4_000_000_000))
 def test_what_is_written_is_read_again(windows: UsageWindows, at: int) -> None:
-    assert from_json(to_json(windows, float(at))) == Snapshot(windows, float(at))
+    assert from_json(to_json(Snapshot(windows, float(at), "a"))) == Snapshot(windows, float(at), "a")
 
 
 @settings(max_examples=100)
@@ -264,4 +264,4 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
 def test_whatever_headers_say_can_be_kept(headers: dict[str, str]) -> None:
     windows = read_windows(headers)
     if windows is not None:
-        assert from_json(to_json(windows, NOW)) == Snapshot(windows, NOW)
+        assert from_json(to_json(Snapshot(windows, NOW))) == Snapshot(windows, NOW)

@@ -1,45 +1,48 @@
 """The model's thinking out of Qwen's frames: what each adds to what has been told (spec upstreams.md, A1.4).
 
-``think`` comes in deltas: each is new, also one that is equal to the one before. ``thinking_summary`` comes in snapshots of
-all titles and thoughts so far: only what a snapshot adds is new. A title and the thought under it are one part.
+``think`` comes in deltas: each is new, also one that is equal to the one before. ``thinking_summary`` comes in snapshots
+of all titles and thoughts so far: only what a snapshot adds is new. A title and the thought under it are one part.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 import attrs
 
 from chatmock.events import ReasoningDelta
-from chatmock.thinking import PARAGRAPH
+
+_UNDER_TITLE: Final = "\n\n"
 
 
 @attrs.define
 class _Entry:
     """One title with its thought, as far as they have been told."""
 
-    part: int
     title: str = ""
     thought: str = ""
+    part: int | None = None
 
     def grow(self, title: str, thought: str) -> str:
         """Take over a newer snapshot; what of it is to be told. A text that was rewritten stays as it was told."""
         added = ""
         if not self.thought:  # nothing can be put before what has been told
-            new = _suffix(self.title, title)
-            self.title += new
-            added = new
+            added = _suffix(self.title, title)
+            self.title += added
         new = _suffix(self.thought, thought)
-        if new:
-            added += PARAGRAPH + new if self.title and not self.thought else new
-            self.thought += new
-        return added
+        if new and self.title and not self.thought:
+            added += _UNDER_TITLE
+        self.thought += new
+        return added + new
 
-    def goes_on_with(self, title: str, thought: str) -> bool:
-        """Whether a snapshot's entry is this one, longer or shorter."""
+    def is_seen_in(self, title: str, thought: str) -> bool:
+        """Whether a snapshot's entry is this one, at any time of its growth."""
         return _alike(self.title, title) and _alike(self.thought, thought)
 
 
-class Thinking:
-    """The thinking of one answer, told once."""
+class ThinkingParts:
+    """The thinking of one answer."""
 
     def __init__(self) -> None:
         self._parts = 0
@@ -57,28 +60,29 @@ class Thinking:
         """The text is finished: what comes later is another part."""
         self._text_part = None
 
-    def summary(self, titles: list[str], thoughts: list[str]) -> list[ReasoningDelta]:
-        """What a snapshot of the summary adds."""
+    def summary(self, entries: Sequence[tuple[str, str]]) -> list[ReasoningDelta]:
+        """What a snapshot of all titles and thoughts so far adds."""
+        if (
+            self._summary_closed
+            and entries
+            and self._entries
+            and not self._entries[0].is_seen_in(*entries[0])
+        ):
+            self._entries = []  # after the use of a tool a snapshot may begin anew
         told: list[ReasoningDelta] = []
-        size = max(len(titles), len(thoughts))
-        pairs = [
-            (titles[at] if at < len(titles) else "", thoughts[at] if at < len(thoughts) else "")
-            for at in range(size)
-        ]
-        if self._summary_closed and pairs and self._entries:
-            if not self._entries[0].goes_on_with(*pairs[0]):
-                self._entries = []  # thinking after the use of a tool may count from the start again
-            self._summary_closed = False
-        for at, (title, thought) in enumerate(pairs):
+        for at, (title, thought) in enumerate(entries):
             if at == len(self._entries):
-                self._entries.append(_Entry(self._next_part()))
+                self._entries.append(_Entry())
             entry = self._entries[at]
             if added := entry.grow(title, thought):
+                if entry.part is None:
+                    entry.part = self._next_part()
                 told.append(ReasoningDelta(added, "summary", entry.part))
+        self._summary_closed = self._summary_closed and not told
         return told
 
     def close_summary(self) -> None:
-        """The summary is finished; another one may come, or this one may go on."""
+        """The summary is finished; it may go on all the same, or another one may come."""
         self._summary_closed = True
 
     def _next_part(self) -> int:
