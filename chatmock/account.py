@@ -12,7 +12,14 @@ from chatmock.catalogue import Catalogue
 from chatmock.conversation import ChatRequest
 from chatmock.events import Failed, Finished
 from chatmock.model import Model
-from chatmock.providers.interface import Credential, Headers, Provider, StreamDecoder, UpstreamRequest
+from chatmock.providers.interface import (
+    AsksOnce,
+    Credential,
+    Headers,
+    Provider,
+    StreamDecoder,
+    UpstreamRequest,
+)
 from chatmock.upstream import Upstream, discard, response_headers
 
 
@@ -67,7 +74,7 @@ class Opening:
 
 
 class Calls(Protocol):
-    """The calls that one answer takes of an upstream that wants several."""
+    """The calls that one answer takes."""
 
     async def open(self, account: Account, chat: ChatRequest) -> Opening:
         """Make them, up to the response that holds the answer.
@@ -76,6 +83,17 @@ class Calls(Protocol):
 
         :raises Refusal: when one of them fails.
         """
+
+
+@attrs.frozen
+class OneCall:
+    """The :class:`Calls` of an upstream that answers the first."""
+
+    provider: AsksOnce
+
+    async def open(self, account: Account, chat: ChatRequest) -> Opening:
+        """Ask."""
+        return Opening(*await account.ask(lambda credential: self.provider.request(chat, credential)))
 
 
 @attrs.frozen
@@ -100,6 +118,7 @@ class Account:
     """One usable provider."""
 
     provider: Provider
+    calls: Calls
     credentials: Credentials
     upstream: Upstream
     allowed: Sequence[str] = ()
@@ -113,8 +132,6 @@ class Account:
     """Is given the headers of every answer."""
     memory: CatalogueMemory | None = None
     """Where its models are kept over restarts."""
-    calls: Calls | None = None
-    """What an answer takes, where one call is not enough."""
 
     def catalogue(self, models: Sequence[Model] | None) -> Catalogue:
         """The catalogue of *models*; None while they are not known."""
@@ -139,9 +156,7 @@ class Account:
 
         :raises Refusal: when the upstream cannot do what is asked, there is no credential, or no response.
         """
-        if self.calls is not None:
-            return await self.calls.open(self, chat)
-        return Opening(*await self.ask(lambda credential: self.provider.request(chat, credential)))
+        return await self.calls.open(self, chat)
 
     async def ask(self, build: Callable[[Credential], UpstreamRequest]) -> tuple[UpstreamRequest, IResponse]:
         """Send what *build* makes of the credential; once more with a new one where the first is not accepted.

@@ -12,7 +12,8 @@ from twisted.python.failure import Failure
 
 from chatmock import jsontext
 from chatmock.jsontext import JSONError
-from chatmock.state_files import write_private
+from chatmock.login_files import MOST_MODELS_BYTES
+from chatmock.state_files import read_bounded, write_private
 
 
 class CatalogueFile:
@@ -44,7 +45,7 @@ class CatalogueFile:
     def recall(self) -> tuple[bytes, str] | None:
         """The list and its entity tag; None where none is kept for this account and version."""
         try:
-            data = self._path.read_bytes()
+            data = read_bounded(self._path, MOST_MODELS_BYTES)
             kept = jsontext.loads_object(data)
         except (OSError, JSONError):
             return None

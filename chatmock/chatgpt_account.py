@@ -13,7 +13,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
 from chatmock import jsontext
-from chatmock.account import Account
+from chatmock.account import Account, OneCall
 from chatmock.catalogue_file import CatalogueFile
 from chatmock.credentials import LoginCredentials
 from chatmock.errors import Refusal
@@ -72,8 +72,10 @@ class ChatGPTAccount:
         models = CatalogueFile(
             folder / MODELS_FILE, lambda: credentials.account_id, CLIENT_VERSION, time.time, in_thread
         )
+        provider = ChatGPT(settings.chatgpt_base_url, _defaults(settings))
         account = Account(
-            ChatGPT(settings.chatgpt_base_url, _defaults(settings)),
+            provider,
+            OneCall(provider),
             credentials,
             upstream,
             settings.chatgpt_models,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -12,11 +13,15 @@ import attrs
 from chatmock.jsontext import JSONError
 from chatmock.providers.chatgpt.tokens import Tokens, read_tokens, write_tokens
 from chatmock.settings import Settings
-from chatmock.state_files import FileLock, state_folder, write_private
+from chatmock.state_files import FileLock, expanded, linked_file, read_bounded, state_folder, write_private
 
 LOGIN_FILE: Final = "auth.json"
 USAGE_FILE: Final = "usage_limits.json"
 MODELS_FILE: Final = "chatmock_models_cache.json"
+MOST_BYTES: Final = 1024 * 1024
+"""Of a file that may hold a login, or the usage limits; they take a few kilobytes."""
+MOST_MODELS_BYTES: Final = 32 * 1024 * 1024
+"""Of the list of models: more than the upstream's may have."""
 _CODEX_FOLDER: Final = Path("~/.codex")
 
 
@@ -25,7 +30,7 @@ class LoginFiles:
     """The files that may hold a login."""
 
     own: Path | None
-    """Ours: read, refreshed and written. None where the state folder is the Codex program's."""
+    """Ours: read, refreshed and written. None where it is the Codex program's, be it by a link."""
     foreign: Sequence[Path] = ()
     """Those of other programs, used while ours has no login and for as long as they last; never written."""
 
@@ -42,15 +47,21 @@ class FoundLogin:
 
 
 def login_files(settings: Settings) -> LoginFiles:
-    """The files for *settings*. A state folder that is the Codex program's own is not ours to write."""
-    own, codex = state_folder(settings.home), state_folder(_CODEX_FOLDER)
-    if _same(own, codex):
-        return LoginFiles(None, (codex / LOGIN_FILE,))
-    return LoginFiles(own / LOGIN_FILE, (codex / LOGIN_FILE,))
+    """The files for *settings*. One that is the Codex program's own is not ours to write.
+
+    :raises SettingError: when nobody knows the home folder that the state folder is in.
+    """
+    own, codex = state_folder(settings.home) / LOGIN_FILE, expanded(_CODEX_FOLDER / LOGIN_FILE)
+    if codex is None:
+        return LoginFiles(own)
+    foreign = _same(own.parent, codex.parent) or (own.is_symlink() and _same(own, codex))
+    return LoginFiles(None if foreign else own, (codex,))
 
 
 def login_lock(own: Path) -> FileLock:
     """The lock that whoever writes our login holds."""
+    with suppress(OSError):  # a link that leads nowhere is told by who writes
+        own = linked_file(own)
     return FileLock(own.with_name(f"{own.name}.lock"), own)
 
 
@@ -61,7 +72,7 @@ def find_login(files: LoginFiles) -> FoundLogin:
         if path is None:
             continue
         try:
-            tokens = read_tokens(path.read_bytes())
+            tokens = read_tokens(read_bounded(path, MOST_BYTES))
         except (FileNotFoundError, NotADirectoryError):
             continue
         except (OSError, JSONError) as error:

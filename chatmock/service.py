@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 
-from chatmock.account import Account, Accounts, FixedCredential
+from chatmock.account import Account, Accounts, FixedCredential, OneCall
 from chatmock.admission.backoff import Backoff
 from chatmock.admission.guard import Guard
 from chatmock.admission.limits import Limits
@@ -45,6 +45,7 @@ def keyed_accounts(settings: Settings, upstream: Upstream, demo_upstream: Upstre
         if provider is not None:
             accounts[name] = Account(
                 provider,
+                OneCall(provider),
                 FixedCredential(entry.credential(settings)),
                 demo_upstream if name == "demo" else upstream,
                 getattr(settings, f"{name}_models", ()),

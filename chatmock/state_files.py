@@ -5,22 +5,76 @@ Everything here blocks for a moment (fsync, a lock's system call): daemons call 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
 import secrets
+import stat
 import time
 from contextlib import suppress
 from pathlib import Path
+
+from chatmock.settings import SettingError
 
 _STALE_SECONDS = 60.0
 """No write takes so long: what is older was left by a process that was killed."""
 _TAG_BYTES = 8
 
 
+def expanded(path: Path) -> Path | None:
+    """*path* with ``~`` expanded; None where nobody knows that home folder."""
+    found = os.path.expanduser(path)  # noqa: PTH111  # Path.expanduser raises for users nobody knows
+    return None if found.startswith("~") else Path(found)
+
+
 def state_folder(home: Path) -> Path:
-    """The folder *home* with ``~`` expanded; not made yet."""
-    return Path(os.path.expanduser(home))  # noqa: PTH111  # Path.expanduser raises for users nobody knows
+    """The folder *home* with ``~`` expanded; not made yet.
+
+    :raises SettingError: when it cannot be expanded: a folder called ``~`` wherever chatmock was started would be
+        meant by nobody.
+    """
+    found = expanded(home)
+    if found is None:
+        raise SettingError(
+            f"{home} is not known, for this user has no home folder. Set CHATGPT_LOCAL_HOME to the whole path of a"
+            " folder for the ChatGPT login, or set HOME."
+        )
+    return found
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """The content of the regular file *path*; never waits for a writer, as reading a pipe would.
+
+    :raises OSError: when it cannot be read, is no regular file, or is larger than *most* bytes.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:  # noqa: PTH123  # a descriptor
+        _require_file(os.fstat(descriptor).st_mode, path)
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most} bytes", str(path))
+    return data
+
+
+def linked_file(path: Path) -> Path:
+    """The file to write for *path*: the target where that is a link, which may not be there yet.
+
+    :raises OSError: when the link leads nowhere that could be a file.
+    """
+    if not path.is_symlink():
+        return path
+    target = Path(os.path.realpath(path))  # Path.resolve has its own error for links in a circle
+    with suppress(FileNotFoundError):
+        _require_file(target.stat().st_mode, target)
+    return target
+
+
+def _require_file(mode: int, path: Path) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
 
 
 def make_private_folder(folder: Path) -> None:
@@ -34,8 +88,11 @@ def make_private_folder(folder: Path) -> None:
 def write_private(path: Path, data: bytes) -> None:
     """Replace *path* by *data*, readable for its owner alone; a crash leaves the old content or the new, whole.
 
+    A link stays, and its target is replaced.
+
     :raises OSError: when it cannot be written; the old content is then untouched.
     """
+    path = linked_file(path)
     make_private_folder(path.parent)
     new = path.with_name(f".{path.name}.{secrets.token_hex(_TAG_BYTES)}")
     try:
@@ -54,12 +111,14 @@ def write_private(path: Path, data: bytes) -> None:
 
 
 def remove_leftovers(path: Path, age: float = float("-inf")) -> None:
-    """Remove what writes of *path* left beside it when they were killed: it may hold secrets.
+    """Remove what writes of *path* left beside it, or its target, when they were killed: it may hold secrets.
 
     :param age: seconds; younger ones stay. Without it nobody else may be writing *path*.
     """
-    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{{2 * _TAG_BYTES}}}")
     born_before = time.time() - age
+    with suppress(OSError):
+        path = linked_file(path)
+    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{{2 * _TAG_BYTES}}}")
     with suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:
             if name.fullmatch(entry.name):

@@ -8,7 +8,7 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
-from chatmock.account import Account, FixedCredential
+from chatmock.account import Account, FixedCredential, OneCall
 from chatmock.discovery import Discovery
 from chatmock.errors import Kind, Refusal
 from chatmock.providers.compatible import DIFFERENCES
@@ -52,7 +52,10 @@ def discovery(*upstreams: Upstream) -> tuple[Discovery, Clock]:
     clock = Clock()
     accounts = {
         f"p{i}": Account(
-            OpenAICompatible(f"p{i}", "http://x/v1", DIFFERENCES), FixedCredential(Credential()), upstream
+            provider := OpenAICompatible(f"p{i}", "http://x/v1", DIFFERENCES),
+            OneCall(provider),
+            FixedCredential(Credential()),
+            upstream,
         )
         for i, upstream in enumerate(upstreams)
     }

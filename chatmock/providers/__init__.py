@@ -11,12 +11,12 @@ import attrs
 
 from chatmock.providers import compatible, dashscope, grok, openrouter
 from chatmock.providers.demo import Demo
-from chatmock.providers.interface import Credential, Provider
+from chatmock.providers.interface import AsksOnce, Credential
 from chatmock.providers.openai_compatible import OpenAICompatible
 from chatmock.providers.openai_differences import Differences
 from chatmock.settings import Secret, Settings
 
-__all__ = ["PROVIDERS", "Entry", "Provider"]
+__all__ = ["PROVIDERS", "Entry"]
 
 
 @attrs.frozen
@@ -26,7 +26,7 @@ class Entry:
     name: str
     needs: str
     """The variable without which it is not usable; empty for none."""
-    build: Callable[[Settings], Provider | None]
+    build: Callable[[Settings], AsksOnce | None]
     """The provider, None where the settings do not give what it needs."""
     token: Callable[[Settings], Secret | None]
 
@@ -35,11 +35,11 @@ class Entry:
         return Credential(self.token(settings))
 
 
-def _adapter(name: str, differences: Differences, base_url: str, token: Secret | None) -> Provider | None:
+def _adapter(name: str, differences: Differences, base_url: str, token: Secret | None) -> AsksOnce | None:
     return OpenAICompatible(name, base_url, differences) if token is not None else None
 
 
-def _compatible(settings: Settings) -> Provider | None:
+def _compatible(settings: Settings) -> AsksOnce | None:
     base_url = settings.compatible_base_url
     return None if base_url is None else OpenAICompatible("compatible", base_url, compatible.DIFFERENCES)
 

@@ -118,12 +118,6 @@ class Provider(Protocol):
     def efforts(self) -> Sequence[str]:
         """Reasoning efforts that a model's name may end in; empty where names are taken as they are."""
 
-    def request(self, chat: ChatRequest, credential: Credential) -> UpstreamRequest:
-        """The HTTP request that asks *chat*.
-
-        :raises Refusal: when the upstream cannot do what is asked.
-        """
-
     def amend(self, chat: ChatRequest, refusal: Refusal) -> Amendment | None:
         """A changed request worth one more try after *refusal*, or None."""
 
@@ -143,6 +137,16 @@ class Provider(Protocol):
         """The models in the answer to :meth:`catalogue_request`.
 
         :raises Refusal: when it is no such list.
+        """
+
+
+class AsksOnce(Provider, Protocol):
+    """An upstream that one call gets an answer from."""
+
+    def request(self, chat: ChatRequest, credential: Credential) -> UpstreamRequest:
+        """The HTTP request that asks *chat*.
+
+        :raises Refusal: when the upstream cannot do what is asked.
         """
 
 

@@ -11,7 +11,12 @@ from chatmock import jsontext
 from chatmock.conversation import ChatRequest
 from chatmock.errors import bad_request
 from chatmock.providers.chatgpt.client_fields import ClientFields, one_of
-from chatmock.providers.chatgpt.contract import HOSTED_TOOL_KEYS, HOSTED_TOOL_TYPES, MOST_HOSTED_TOOLS_BYTES, TITLE
+from chatmock.providers.chatgpt.contract import (
+    HOSTED_TOOL_KEYS,
+    HOSTED_TOOL_TYPES,
+    MOST_HOSTED_TOOLS_BYTES,
+    TITLE,
+)
 from chatmock.providers.chatgpt.defaults import Defaults
 from chatmock.providers.chatgpt.offered_tools import allowed_tools
 

@@ -101,7 +101,7 @@ def read_picture(image: Image, limit: int, param: str | None = None) -> Picture:
     :param param: the request's field that it stands in, for messages.
     :raises Refusal: bad request, when it is a link, no picture in base64, of a type that is not taken, or too large.
     """
-    if not image.url[:5].lower() == "data:":
+    if image.url[:5].lower() != "data:":
         raise bad_request(
             "chat.qwen.ai takes only inline images: send the picture as a data: URL in base64, not as a link.",
             param,
