@@ -124,6 +124,8 @@ class Account:
     allowed: Sequence[str] = ()
     """Model names the owner allows besides the catalogue."""
     aliases: Mapping[str, str] = attrs.field(factory=dict)
+    stand_ins: Mapping[str, str] = attrs.field(factory=dict)
+    """Names that clients were told once, to the models that answer to them where the upstream has none of that name."""
     list_efforts: bool = False
     """Whether each model is listed once more for each reasoning effort it has."""
     forced_model: str | None = None
@@ -143,7 +145,7 @@ class Account:
             None if known is None else {model.id: model for model in known},
             () if provider.default_model is None else (provider.default_model,),
             self.allowed,
-            self.aliases,
+            {**_standing_in(self.stand_ins, known), **self.aliases},
             provider.retired,
             tentative=guessed,
             efforts=provider.efforts,
@@ -184,6 +186,14 @@ class Account:
         if self.observe is not None:
             self.observe(response_headers(response))
         return asking, response
+
+
+def _standing_in(names: Mapping[str, str], known: Sequence[Model] | None) -> Mapping[str, str]:
+    """Those of *names* that no *known* model has; a model that is gone is stood in for by the first there is."""
+    if known is None:
+        return names
+    ids = [model.id for model in known]
+    return {name: model if model in ids else ids[0] for name, model in names.items() if name not in ids}
 
 
 @attrs.frozen

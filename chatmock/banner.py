@@ -14,6 +14,7 @@ def banner(
     missing: Iterable[tuple[str, str]],
     model: str | None,
     needs_token: bool,
+    notices: Sequence[str] = (),
 ) -> str:
     """The start message.
 
@@ -21,11 +22,13 @@ def banner(
     :param usable: every usable provider. *missing*: the others, each with what to do about it.
     :param model: for the example; None for requests without one.
     :param needs_token: whether clients must show the access token.
+    :param notices: what the owner should know besides, a line each.
     """
     lines = [f"chatmock {__version__} listens on {', '.join(f'{url}/v1' for url in urls)}"]
     others = [name for name in usable if name != default]
     lines.append(f"answers from: {default} (default){''.join(f', {name}' for name in others)}")
     lines.extend(f"not usable:   {name} ({what})" for name, what in missing)
+    lines.extend(f"note:         {notice}" for notice in notices)
     if urls:
         lines.extend(["try it:", *_snippet(urls[0], model, needs_token)])
     return "\n".join(lines)

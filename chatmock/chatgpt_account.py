@@ -93,6 +93,11 @@ class ChatGPTAccount:
         """Keep the login alive from now on, whether or not anybody asks."""
         self._tending.start(_TEND_SECONDS, now=False)
 
+    @property
+    def notice(self) -> str:
+        """What the owner should know of the login when the daemon starts; empty for nothing."""
+        return self.credentials.notice
+
     def limits_left(self) -> bytes:
         """The plan's limits as JSON: ``{"chatgpt": {…}}``, or null in place of what is not known."""
         snapshot = self.usage.latest

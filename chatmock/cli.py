@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from contextlib import redirect_stdout
+from typing import Any, ClassVar, Final
 
 from twisted.python import usage
 
 from chatmock import __version__
 from chatmock.info_command import InfoOptions, info
 from chatmock.login.command import LoginOptions, LogoutOptions, login, logout
+from chatmock.login.output import OutputFailed, complain, say
 from chatmock.options import ServeOptions
+from chatmock.settings import SettingError
+
+READER_LEFT: Final = 141
+"""The exit status when who reads the output has gone: that of a program which SIGPIPE has ended."""
 
 
 class CommandOptions(usage.Options):
@@ -38,14 +45,33 @@ class CommandOptions(usage.Options):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command line *arguments* (without the program's name); returns the exit status."""
-    options = CommandOptions()
+    """Run the command line *arguments* (without the program's name); returns the exit status.
+
+    That is 2 for arguments and settings that are not allowed, and 1 for an output that cannot be written, unless
+    nobody reads it any more.
+    """
     try:
-        options.parseOptions(list(arguments))
+        options = _parsed(arguments)
         return _COMMANDS[options.subCommand or ""](options.subOptions)
-    except usage.UsageError as error:
-        print(f"chatmock: {error}", file=sys.stderr)
+    except (usage.UsageError, SettingError) as error:
+        complain(str(error))
         return 2
+    except OutputFailed as failed:
+        if failed.left:
+            return READER_LEFT
+        complain(str(failed))
+        return 1
+
+
+def _parsed(arguments: Sequence[str]) -> CommandOptions:
+    options, printed = CommandOptions(), io.StringIO()
+    try:
+        with redirect_stdout(printed):
+            options.parseOptions(list(arguments))
+    except SystemExit:  # --help and --version have printed
+        say(printed.getvalue().removesuffix("\n"))
+        raise
+    return options
 
 
 def _serve(options: ServeOptions) -> int:
@@ -60,7 +86,7 @@ _COMMANDS: Mapping[str, Callable[[Any], int]] = {
     "serve": _serve,
     "login": lambda options: login(options, os.environ),
     "logout": lambda options: logout(options, os.environ),
-    "info": lambda options: info(options, os.environ, print),
+    "info": lambda options: info(options, os.environ, say),
 }
 
 

@@ -182,6 +182,10 @@ class ChatRequest:
     """The reasoning effort that the model's name ended in; what the request itself says goes before it."""
     session: str | None = None
     """The client's own name for the conversation (``X-Session-Id``), which keeps the upstream's prompt cache."""
+    upstream_chat: str | None = None
+    """The upstream's own chat to go on in (``?chat_id=``), a UUID."""
+    note: str = ""
+    """What chatmock itself has to say to the model after the conversation; no part of it."""
     thinking: Thinking = "reasoning-content"
     """How an OpenAI chat client is shown the model's thinking by an upstream of another dialect."""
     force_stream: bool = False

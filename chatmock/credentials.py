@@ -95,6 +95,18 @@ class LoginCredentials:
         tokens = self._login.found.tokens
         return "" if tokens is None else tokens.account_id
 
+    @property
+    def notice(self) -> str:
+        """What the owner should know of the login; empty while all is well."""
+        self._look()
+        found = self._login.found
+        if found.tokens is not None and found.foreign:
+            return (
+                f"ChatGPT answers by the login in {found.path}, another program's, for as long as it lasts; for one of"
+                " its own run: chatmock login"
+            )
+        return found.trouble
+
     async def current(self) -> Credential:
         """The access token; refreshed before if it is about to end."""
         tokens = self._present()
@@ -256,6 +268,8 @@ class LoginCredentials:
             return await self._ended(tokens, error.code or "refused")
         self._login.use(answer)
         await self._save()
+        if answer.access_token == tokens.access_token:
+            raise _not_now(f"{ISSUER_TITLE} sent no new access token.")
         self._refreshed_at = self._clock.seconds()
         self.log.info("the ChatGPT login has been refreshed")
         return answer

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Final
 
 LATEST: Final = 4_102_444_800.0
 """Unix seconds of the year 2100: what lies beyond is no time of ours, but a mistake or milliseconds."""
+LONGEST: Final = 10 * 366 * 86_400.0
+"""Seconds: nothing that is worth waiting for takes longer."""
 
 _MINUTE: Final = 60
 _UNITS: Final = (("d", 1440), ("h", 60), ("m", 1))
 _WEEK_MINUTES: Final = 10080
+_DECIMAL: Final = re.compile(r"[0-9]{1,20}(?:\.[0-9]{0,20})?")
 
 
 def duration(seconds: float, parts: int = 3) -> str:
@@ -67,3 +71,12 @@ def instant(text: str) -> float | None:
 def sane(at: float | None) -> float | None:
     """*at* if it is a point in time from 1970 to :data:`LATEST`, else None."""
     return at if at is not None and 0 <= at <= LATEST else None
+
+
+def bounded(value: object, most: float) -> float | None:
+    """The number that an upstream says, from 0 to *most*, also where it is written as a text; None for all else."""
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        return None
+    return float(value)

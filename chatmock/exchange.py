@@ -30,6 +30,7 @@ from chatmock.discovery import Discovery
 from chatmock.errors import Kind, Refusal, bad_request
 from chatmock.events import Failed, Finished
 from chatmock.relay import BodyRelay
+from chatmock.settings.values import Uuid
 from chatmock.transcoding import transcoder
 from chatmock.upstream import ERROR_BODY_LIMIT, read_start, response_headers
 from chatmock.whole_body import WholeBodySender
@@ -109,8 +110,7 @@ class Exchange:
             assert request.content is not None, "a route is asked after the body has come"
             self._chat, notes = desk.limits.apply(self._dialect.parse(request.content.read()))
             request.content.close()
-            if (session := _session(request)) is not None:
-                self._chat = attrs.evolve(self._chat, session=session)
+            self._take_from_around(request)
             self._notes.update(notes)
             account = await self._route()
             permit = await desk.slots.acquire()
@@ -120,6 +120,22 @@ class Exchange:
                 permit.release()
         except Refusal as refusal:
             return refuse(request, self._dialect, refusal, self._notes)
+
+    def _take_from_around(self, request: IRequest) -> None:
+        """Take what stands beside the body: the conversation's name in a header, the upstream's chat in the URL.
+
+        :raises Refusal: bad request, for a chat that is no UUID.
+        """
+        session, chat_id = _session(request), query_argument(request, b"chat_id")
+        if session is None and chat_id is None:
+            return
+        if chat_id is not None:
+            try:
+                chat_id = Uuid().read(chat_id)
+            except ValueError:
+                message = "'chat_id' is a UUID, as it stands in the address of a chat."
+                raise bad_request(message, param="chat_id", code="invalid_chat_id") from None
+        self._chat = attrs.evolve(self._chat, session=session, upstream_chat=chat_id)
 
     async def _route(self) -> Account:
         """The account that answers; the chat then names the model as its upstream knows it."""

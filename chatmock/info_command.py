@@ -15,14 +15,22 @@ from chatmock import jsontext
 from chatmock.account_report import AccountReport, as_text, as_values, report
 from chatmock.errors import Refusal
 from chatmock.jsontext import JSONError
-from chatmock.login_files import MODELS_FILE, USAGE_FILE, FoundLogin, find_login, login_files
+from chatmock.login_files import (
+    MODELS_FILE,
+    MOST_BYTES,
+    MOST_MODELS_BYTES,
+    USAGE_FILE,
+    FoundLogin,
+    find_login,
+    login_files,
+)
 from chatmock.model import Model
 from chatmock.options import ServeOptions
 from chatmock.providers import PROVIDERS
 from chatmock.providers.chatgpt.models import read_models
 from chatmock.providers.chatgpt.usage_windows import from_json
 from chatmock.settings import Settings
-from chatmock.state_files import state_folder
+from chatmock.state_files import read_bounded, state_folder
 
 T = TypeVar("T")
 
@@ -40,6 +48,7 @@ def info(options: InfoOptions, environ: Mapping[str, str], out: Callable[[str], 
     That is 0 whether or not somebody is signed in, and 1 when no login was found and a file could not be read.
 
     :raises usage.UsageError: when a setting has a value that is not allowed.
+    :raises SettingError: when nobody knows the home folder that the state folder is in.
     """
     settings = ServeOptions().settings(environ)
     found = find_login(login_files(settings))
@@ -48,7 +57,7 @@ def info(options: InfoOptions, environ: Mapping[str, str], out: Callable[[str], 
     if options["json"]:
         out(jsontext.indented(jsontext.dumps({**as_values(said), "providers": others})).decode())
     else:
-        colour = sys.stdout.isatty() and not environ.get("NO_COLOR")
+        colour = sys.stdout is not None and sys.stdout.isatty() and not environ.get("NO_COLOR")
         out(f"{as_text(said, colour, _local)}\n\n{_others_text(others)}")
     return 1 if found.tokens is None and found.trouble else 0
 
@@ -57,10 +66,10 @@ def _local(at: float) -> str:
     return dt.datetime.fromtimestamp(at, dt.UTC).astimezone().strftime("%b %d, %Y %H:%M %Z")
 
 
-def _read(path: Path, read: Callable[[bytes], T], trouble: list[str]) -> T | None:
+def _read(path: Path, most: int, read: Callable[[bytes], T], trouble: list[str]) -> T | None:
     """What *read* makes of a file; None for one that is not there, or with a line more in *trouble*."""
     try:
-        return read(path.read_bytes())
+        return read(read_bounded(path, most))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -77,8 +86,10 @@ def _report(settings: Settings, found: FoundLogin) -> AccountReport:
     windows, models = None, None
     if tokens is not None:
         account = tokens.account_id
-        windows = _read(folder / USAGE_FILE, lambda data: from_json(data).of(account), trouble)
-        models = _read(folder / MODELS_FILE, lambda data: _read_models(data, account), trouble)
+        windows = _read(folder / USAGE_FILE, MOST_BYTES, lambda data: from_json(data).of(account), trouble)
+        models = _read(
+            folder / MODELS_FILE, MOST_MODELS_BYTES, lambda data: _read_models(data, account), trouble
+        )
     return report(
         tokens, str(found.path or ""), found.foreign, windows, models or (), time.time(), " ".join(trouble)
     )

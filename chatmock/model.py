@@ -19,7 +19,6 @@ class Model:
     """Whether it is for everyone to pick; others answer who names them."""
     efforts: tuple[str, ...] = ()
     """The reasoning efforts it can be asked for, the least first."""
-    default_effort: str | None = None
     inputs: tuple[str, ...] = ()
     """What it reads: ``text``, ``image``."""
     service_tiers: tuple[str, ...] = ()

@@ -30,7 +30,9 @@ from chatmock.exchange import Desk, Timeouts
 from chatmock.listening import BoundedSite
 from chatmock.playback import DemoUpstream
 from chatmock.providers import PROVIDERS
+from chatmock.qwen_account import QwenAccount
 from chatmock.routes import Routes
+from chatmock.settings import PROVIDERS as NAMES
 from chatmock.settings import Settings
 from chatmock.upstream import Upstream, UpstreamClient
 
@@ -105,7 +107,11 @@ class ChatmockService(Service):
         )
         self._chatgpt = ChatGPTAccount.of(settings, self._client, reactor)
         keyed = keyed_accounts(settings, self._client, DemoUpstream(reactor))
-        self.accounts = Accounts({"chatgpt": self._chatgpt.account, **keyed}, settings.provider)
+        self._qwen = QwenAccount.of(settings, self._client, reactor)
+        known = {"chatgpt": self._chatgpt.account, **keyed}
+        if self._qwen is not None:
+            known["qwen"] = self._qwen.account
+        self.accounts = Accounts({name: known[name] for name in NAMES if name in known}, settings.provider)
         self.slots = Slots(settings.max_concurrency, settings.queue_limit, settings.queue_timeout, reactor)
         self._discovery = Discovery(self.accounts.by_name, reactor)
         self._endpoints = make_endpoints(settings, reactor)
@@ -146,6 +152,8 @@ class ChatmockService(Service):
         ports, self._ports = self._ports, []
         await gatherResults([maybeDeferred(port.stopListening) for port in ports])
         await self._chatgpt.stop()
+        if self._qwen is not None:
+            await self._qwen.stop()
         self._client.close()
 
     def _site(self) -> BoundedSite:
@@ -182,17 +190,25 @@ class ChatmockService(Service):
     def _banner(self) -> str:
         settings = self._settings
         accounts, default = self.accounts, self.accounts.default
-        missing = [(e.name, f"set {e.needs}") for e in PROVIDERS.values() if e.name not in accounts.by_name]
-        if "chatgpt" not in accounts.ready:
-            missing.insert(0, ("chatgpt", "run: chatmock login"))
+        needs = {
+            "chatgpt": "run: chatmock login",
+            "qwen": "set QWEN_AUTH_TOKEN",
+            **{entry.name: f"set {entry.needs}" for entry in PROVIDERS.values()},
+        }
+        ready = accounts.ready
         return banner(
             self.urls,
             default,
             accounts.offered,
-            missing,
+            [(name, needs[name]) for name in NAMES if name not in ready],
             settings.model or accounts.by_name[default].provider.default_model,
             settings.require_auth,
+            self._notices(),
         )
+
+    def _notices(self) -> Sequence[str]:
+        notices = [self._chatgpt.notice, "" if self._qwen is None else self._qwen.notice]
+        return [notice for notice in notices if notice]
 
 
 def make_service(

@@ -6,6 +6,7 @@ This works on events, before they are written or folded, so that a stream and a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 from chatmock.conversation import Thinking
@@ -14,6 +15,8 @@ from chatmock.events import Event, Failed, Opened, ReasoningDelta, TextDelta
 OPEN_TAG = "<think>"
 CLOSE_TAG = "</think>"
 PARAGRAPH = "\n\n"
+_TAG = re.compile(r"<(/?)(think>)", re.IGNORECASE)
+_MAY_BECOME_TAG = re.compile(r"<(?:/?(?:t(?:h(?:i(?:nk?)?)?)?)?)\Z", re.IGNORECASE)
 
 Reshape = Callable[[Iterable[Event]], list[Event]]
 
@@ -57,11 +60,13 @@ class Paragraphs:
 
 class ThinkTags:
     """Puts the thinking before the text, between tags. What is thought after the first word of the answer is left
-    out: clients look for the tags at the start only."""
+    out: clients look for the tags at the start only. A tag in the thinking itself gets a space: ``</ think>``."""
 
     def __init__(self) -> None:
         self._open: dict[int, bool] = {}
         """By choice, from its first event: whether the tag is open now."""
+        self._held: dict[int, str] = {}
+        """By choice: the end of the thinking so far, where a tag may begin."""
 
     def __call__(self, events: Iterable[Event]) -> list[Event]:
         """*events* with the thinking as text."""
@@ -75,8 +80,12 @@ class ThinkTags:
             case ReasoningDelta(text=text, choice=choice):
                 if not text or self._open.get(choice) is False:
                     return
-                out.append(TextDelta(text if choice in self._open else OPEN_TAG + text, choice))
-                self._open[choice] = True
+                text = self._without_tags(text, choice)
+                if choice not in self._open:
+                    text = OPEN_TAG + text
+                    self._open[choice] = True
+                if text:
+                    out.append(TextDelta(text, choice))
             case TextDelta(choice=choice) if self._open.get(choice) is False:
                 out.append(event)
             case Opened() | Failed():
@@ -86,8 +95,24 @@ class ThinkTags:
                 self._close([*self._open] if spoken is None else [spoken], out)
                 out.append(event)
 
+    def _without_tags(self, text: str, choice: int) -> str:
+        """*text*, more of the thinking, with its tags broken; what may be the beginning of one is held back."""
+        text = self._held.pop(choice, "") + text
+        if "<" not in text:
+            return text
+        text = _TAG.sub(_broken, text)
+        begun = _MAY_BECOME_TAG.search(text)
+        if begun is None:
+            return text
+        self._held[choice] = begun[0]
+        return text[: begun.start()]
+
     def _close(self, choices: Iterable[int], out: list[Event]) -> None:
         for choice in choices:
             if self._open.get(choice):
-                out.append(TextDelta(CLOSE_TAG, choice))
+                out.append(TextDelta(self._held.pop(choice, "") + CLOSE_TAG, choice))
             self._open[choice] = False
+
+
+def _broken(tag: re.Match[str]) -> str:
+    return f"<{tag[1]} {tag[2]}"

@@ -68,7 +68,7 @@ def transcoder(
     decoder = decoder or provider.decoder(chat)
     if chat.stream:
         return Translated(decoder, dialect.encoder(chat, identity), reshaping(chat.thinking))
-    return Folded(decoder, dialect, chat, identity)
+    return Folded(decoder, dialect, chat, identity, provider.title)
 
 
 class CarriedWhole:
@@ -111,7 +111,11 @@ class Translated:
         self._order = EventOrder()
         self.outcome: Finished | Failed | None = None
         self.usage: Usage | None = None
-        self.records = 0
+
+    @property
+    def records(self) -> int:
+        """The records read, those included that say nothing to the client."""
+        return self._decoder.records
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes."""
@@ -124,7 +128,6 @@ class Translated:
     def _encode(self, events: list[Event]) -> bytes:
         if not events:
             return b""
-        self.records += 1
         events = self._reshape(_checked(self._order, events))
         if not events:
             return b""
@@ -138,19 +141,25 @@ class Translated:
 
 
 class Folded:
-    """Another dialect, whole: a stream upstream, folded into one answer."""
+    """Another dialect, whole: a stream upstream, bounded, folded into one answer."""
 
     def __init__(
-        self, decoder: StreamDecoder, dialect: Dialect, chat: ChatRequest, identity: Identity
+        self, decoder: StreamDecoder, dialect: Dialect, chat: ChatRequest, identity: Identity, title: str
     ) -> None:
         self._decoder = decoder
         self._dialect = dialect
         self._chat = chat
         self._identity = identity
+        self._title = title
+        self._size = 0
         self._reshape = reshaping(chat.thinking)
         self._order = EventOrder()
         self._answer = Answer()
-        self.records = 0
+
+    @property
+    def records(self) -> int:
+        """The records read, those included that say nothing to the client."""
+        return self._decoder.records
 
     @property
     def outcome(self) -> Finished | Failed | None:
@@ -164,6 +173,10 @@ class Folded:
 
     def feed(self, data: bytes) -> bytes:
         """Fold; the whole answer once it is complete."""
+        self._size += len(data)
+        if self._size > WHOLE_ANSWER_LIMIT:
+            self._answer.outcome = Failed(_too_long(self._title))
+            return b""
         return self._fold(list(self._decoder.feed(data)))
 
     def close(self) -> bytes:
@@ -173,7 +186,6 @@ class Folded:
     def _fold(self, events: list[Event]) -> bytes:
         if not events:
             return b""
-        self.records += 1
         self._answer.fold(self._reshape(_checked(self._order, events)))
         if isinstance(self._answer.outcome, Finished):
             return self._dialect.complete(self._chat, self._identity, self._answer)

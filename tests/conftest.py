@@ -24,6 +24,7 @@ from chatmock.settings import Secret, Settings
 from tests.upstreams.chatgpt_backend import ChatGPTBackend
 from tests.upstreams.openai_issuer import OpenAIIssuer
 from tests.upstreams.openai_server import OpenAIServer
+from tests.upstreams.qwen_server import TOKEN, QwenServer
 
 KEY = "upstream-key"
 
@@ -104,7 +105,7 @@ Start = Callable[..., Daemon]
 
 
 @pytest_twisted.async_yield_fixture()
-async def start(upstream: OpenAIServer, backend: ChatGPTBackend) -> AsyncIterator[Start]:
+async def start(upstream: OpenAIServer, backend: ChatGPTBackend, site: QwenServer) -> AsyncIterator[Start]:
     """Start a daemon with given settings; stopped when the test is over, before its upstreams are."""
     running: list[ChatmockService] = []
 
@@ -213,6 +214,28 @@ def write_login(path: Path, answer: Mapping[str, Any], account: str = "account-1
     path.write_text(json.dumps(body))
     path.chmod(0o600)
     return path
+
+
+@pytest_twisted.async_yield_fixture()
+async def site() -> AsyncIterator[QwenServer]:
+    """A fake of chat.qwen.ai. What it would have let pass to the conversation's harm fails the test."""
+    server = QwenServer(reactor)
+    server.listen()
+    yield server
+    await server.port.stopListening()
+    await until(lambda: server.open_connections == 0)
+    assert server.faults == []
+
+
+@pytest.fixture
+def start_qwen(start: Start, site: QwenServer) -> Start:
+    """Start a daemon whose Qwen is the fake one, with given settings."""
+
+    def start_daemon(**settings: Any) -> Daemon:
+        qwen = {"qwen_base_url": site.url, "qwen_auth_token": Secret(TOKEN), "max_concurrency": 8}
+        return start(**{"provider": "qwen", **qwen, **settings})
+
+    return start_daemon
 
 
 @pytest.fixture

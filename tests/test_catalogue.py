@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from chatmock.catalogue import Catalogue, Choice, choose, listing
@@ -103,3 +104,138 @@ def test_listing_puts_the_default_first_and_tells_namesakes_apart() -> None:
     ]
     for name, provider, _ in rows:
         assert choose(name, None, "openrouter", CATALOGUES).provider == provider
+
+
+# --- names with an effort after them
+
+EFFORTS = ("low", "medium", "high")
+
+
+def thinking(*names: str, **more: object) -> Catalogue:
+    """A catalogue whose models' names may end in an effort; ``deep`` is one that the first alone has."""
+    models = {name: Model(name, efforts=(*EFFORTS, "deep") if name == names[0] else ()) for name in names}
+    return Catalogue("chatgpt", models, efforts=EFFORTS, **more)
+
+
+CODEX = thinking(
+    "gpt-5.1",
+    "gpt-5.1-codex",
+    "gpt-5.1-codex-max",
+    "gpt-5.1-high",
+    "o_mini",
+    aliases={"fast": "gpt-5.1", "low": "gpt-5.1-codex", "my-high": "o_mini"},
+    allowed=["secret"],
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "effort"),
+    [
+        ("gpt-5.1", "gpt-5.1", None),
+        ("gpt-5.1-low", "gpt-5.1", "low"),
+        ("gpt-5.1:low", "gpt-5.1", "low"),
+        ("gpt-5.1_low", "gpt-5.1", "low"),
+        ("gpt-5.1-high", "gpt-5.1-high", None),
+        ("gpt-5.1:high", "gpt-5.1", "high"),
+        ("gpt-5.1-high-low", "gpt-5.1-high", "low"),
+        ("gpt-5.1-codex-max", "gpt-5.1-codex-max", None),
+        ("gpt-5.1-codex-max-high", "gpt-5.1-codex-max", "high"),
+        ("gpt-5.1-codex-high", "gpt-5.1-codex", "high"),
+        ("gpt-5.1-deep", "gpt-5.1", "deep"),
+        ("o_mini_low", "o_mini", "low"),
+        ("fast", "gpt-5.1", None),
+        ("fast-high", "gpt-5.1", "high"),
+        ("fast:deep", "gpt-5.1", "deep"),
+        ("low", "gpt-5.1-codex", None),
+        ("low-low", "gpt-5.1-codex", "low"),
+        ("my-high", "o_mini", None),
+        ("my-high:high", "o_mini", "high"),
+        ("secret-medium", "secret", "medium"),
+    ],
+)
+def test_an_effort_may_follow_a_known_name(name: str, model: str, effort: str | None) -> None:
+    assert CODEX.knows(name)
+    assert CODEX.resolve(name) == Choice("chatgpt", model, effort)
+    details = CODEX.details(name)
+    assert (details and details.id) == (None if model == "secret" else model)
+    for asked in (name, f"chatgpt/{name}"):
+        assert choose(asked, None, "chatgpt", {"chatgpt": CODEX}) == Choice("chatgpt", model, effort)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gpt-5.1-codex-deep",  # another model's effort
+        "gpt-5.1-utmost",
+        "gpt-5.1-",
+        "gpt-5.1--low",
+        "gpt-5.1low",
+        "gpt-5.1 low",
+        "gpt-5.1-LOW",
+        "gpt-5.1-low-low",
+        "-low",
+        "gpt-5.2-low",
+    ],
+)
+def test_what_is_no_known_name_with_an_effort(name: str) -> None:
+    assert not CODEX.knows(name)
+    with pytest.raises(Refusal) as caught:
+        CODEX.resolve(name)
+    assert caught.value.code == "model_not_found"
+
+
+def test_efforts_are_no_part_of_names_where_the_provider_has_none() -> None:
+    plain = catalogue("grok", "grok-4")
+    assert not plain.knows("grok-4-high")
+    with pytest.raises(Refusal, match="Near matches: grok-4"):
+        plain.resolve("grok-4-high")
+
+
+def test_while_the_list_is_a_guess_other_names_may_be_right() -> None:
+    guess = thinking("gpt-5.1", tentative=True)
+    assert not guess.certain
+    assert guess.resolve("gpt-5.1-deep") == Choice("chatgpt", "gpt-5.1", "deep")
+    assert guess.resolve("gpt-9") == Choice("chatgpt", "gpt-9")
+    assert guess.resolve("gpt-9-codex-max") == Choice("chatgpt", "gpt-9-codex-max")
+    for name in ("gpt-9-high", "gpt-9:high", "gpt-9_high"):
+        assert guess.resolve(name) == Choice("chatgpt", "gpt-9", "high")
+    assert guess.resolve("-high") == Choice("chatgpt", "-high")
+    assert choose("gpt-9", None, "chatgpt", {"chatgpt": guess}) == Choice("chatgpt", "gpt-9")
+
+
+def test_a_retired_name_is_refused_even_while_the_list_is_a_guess() -> None:
+    guess = thinking("gpt-5.1", tentative=True, retired={"gpt-4": "Use gpt-5.1."})
+    with pytest.raises(Refusal, match=r"Use gpt-5\.1"):
+        guess.resolve("gpt-4")
+
+
+@pytest.mark.parametrize(
+    ("forced", "choice"),
+    [
+        ("gpt-5.1-codex", ("gpt-5.1-codex", None)),
+        ("gpt-5.1-codex:high", ("gpt-5.1-codex", "high")),
+        ("fast", ("gpt-5.1", None)),
+        ("gpt-9", ("gpt-9", None)),
+    ],
+)
+def test_a_forced_model_answers_whatever_is_asked_for(forced: str, choice: tuple[str, str | None]) -> None:
+    catalogues = {"chatgpt": attrs.evolve(CODEX, forced=forced), **CATALOGUES}
+    for name in ("gpt-5.1", "nope", "fast-high", "chatgpt/x"):
+        assert choose(name, None, "chatgpt", catalogues) == Choice("chatgpt", *choice)
+    assert choose("grok-4", None, "chatgpt", catalogues) == Choice("grok", "grok-4"), (
+        "elsewhere it is as it was"
+    )
+
+
+def test_each_effort_is_listed_where_that_is_wished() -> None:
+    hidden = attrs.evolve(CODEX.models["gpt-5.1-codex"], listed=False) if CODEX.models else None
+    models = {**(CODEX.models or {}), "gpt-5.1-codex": hidden}
+    shown = attrs.evolve(CODEX, models=models, list_efforts=True)
+    names = shown.names()
+    assert names[:5] == ["gpt-5.1", "gpt-5.1-low", "gpt-5.1-medium", "gpt-5.1-high", "gpt-5.1-deep"]
+    assert len(names) == len(set(names))
+    assert "gpt-5.1-codex" not in names
+    for name in names:
+        assert shown.knows(name)
+    assert "gpt-5.1-low" not in CODEX.names()
+    assert shown.resolve("gpt-5.1-codex").model == "gpt-5.1-codex", "hidden is not refused"

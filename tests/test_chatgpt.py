@@ -33,6 +33,8 @@ class Said:
     calls: Sequence[tuple[str, str, str]] = ()
     finish: str = "stop"
     citations: int = 0
+    late: bool = False
+    """Whether it is thought after the first word."""
 
 
 TOOL = ("call_a", "weather", '{"city":"Paris"}')
@@ -59,6 +61,10 @@ SCRIPTS: dict[str, tuple[Sequence[dict[str, Any]], Said]] = {
     "web search": (
         Script().web_search().text("News", annotations=[CITATION]).end(),
         Said("News", citations=1),
+    ),
+    "reasoning after text": (
+        Script().text("Hi ").reasoning("Late thought.").text("there").end(),
+        Said("Hi there", "Late thought.", late=True),
     ),
     "refusal": (Script().refusal("I ", "cannot.").end(), Said(refusal="I cannot.")),
     "out of tokens": (
@@ -124,6 +130,8 @@ def expected(said: Said, thinking: Thinking) -> dict[str, Any]:
     fields: dict[str, Any] = {"content": said.text, "refusal": said.refusal}
     if said.thought:
         match thinking:
+            case "think-tags" if said.late:
+                pass
             case "think-tags":
                 fields["content"] = f"<think>{said.thought}</think>{said.text}"
             case "o3":

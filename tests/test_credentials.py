@@ -147,7 +147,8 @@ async def trial(issuer: OpenAIIssuer, home: Path, told: list[str]) -> AsyncItera
     client = UpstreamClient(reactor, 5, 5, 2)
     made = Trial(issuer, client, files, told)
     yield made
-    await made.credentials.stop()
+    stopping = Deferred.fromCoroutine(made.credentials.stop())
+    await until(lambda: stopping.called or made.clock.advance(1))
     client.close()
     await settle()
     assert made.clock.getDelayedCalls() == []
@@ -282,6 +283,19 @@ async def test_the_account_is_that_of_the_new_token(trial: Trial) -> None:
     assert trial.credentials.account_id == trial.held()["tokens"]["account_id"] == "account-2"
 
 
+async def test_a_refresh_token_that_comes_alone_is_kept(trial: Trial) -> None:
+    before = trial.login(-10)
+    trial.issuer.omit_access_token = True
+    refusal = await trial.refused()
+    assert (refusal.kind, refusal.code) == (Kind.UPSTREAM_FAILED, "login_refresh_failed")
+    trial.check_saved(before)
+    trial.issuer.omit_access_token = False
+    trial.clock.advance(15)
+    token = await trial.token()
+    assert token != before
+    trial.check_saved(token)
+
+
 async def test_what_else_the_file_holds_stays(trial: Trial) -> None:
     trial.login(-10)
     body = {
@@ -361,7 +375,7 @@ async def test_a_token_in_the_file_that_has_ended_is_refreshed(trial: Trial) -> 
 
 
 @pytest.mark.parametrize("seconds", [-10, 200])
-@pytest.mark.parametrize("code", sorted(LOG_IN_AGAIN))
+@pytest.mark.parametrize("code", [*sorted(LOG_IN_AGAIN), "code_of_next_year"])
 async def test_an_ended_login_is_asked_for_once_and_said_to_all(
     trial: Trial, code: str, seconds: int
 ) -> None:
@@ -387,7 +401,7 @@ async def test_what_the_issuer_repeats_is_not_told(trial: Trial) -> None:
     trial.login(-10)
     spent = trial.held()["tokens"]["refresh_token"]
     said = f"The token {spent} is not valid"
-    trial.issuer.answers.append(Answer(400, {"error": {"code": "odd_error", "message": said}}))
+    trial.issuer.answers.append(Answer(500, {"error": {"code": "odd_error", "message": said}}))
     assert "The token" in (await trial.refused()).message
     trial.clock.advance(20)
     trial.issuer.answers.append(Answer(400, {"error": "invalid_grant", "error_description": said}))
@@ -422,7 +436,9 @@ async def test_another_program_s_login_is_no_reason_to_forget_that_ours_has_ende
 PASSING = {
     "500": Answer(500, {}),
     "429": Answer(429, {"error": {"code": "rate_limit_exceeded", "message": "Slow down."}}),
-    "unknown error": Answer(403, {"error": "unsupported_country"}),
+    "from the wrong country": Answer(403, {"error": {"code": "unsupported_country_region_territory"}}),
+    "not now": Answer(400, {"error": "temporarily_unavailable"}),
+    "somebody's page": Answer(401, b"<html>Who are you?</html>"),
     "drop": "drop",
     "garbage": Answer(200, b"<html>Log in to the hotel's network</html>"),
     "half": Answer(200, b'{"id_token": "a.b.c", "acc'),
@@ -546,7 +562,9 @@ OBSTACLES = [
 async def unsaved(trial: Trial, obstacle: Obstacle, logged_faults: list[str]) -> tuple[str, str]:
     """Refresh a login while it cannot be written; the old token and the new one."""
     before = trial.login(200)
-    login_lock(trial.own).try_acquire()  # makes the lock's file; nobody keeps it
+    lock = login_lock(trial.own)
+    assert lock.try_acquire()  # makes the file, which the obstacle would prevent
+    lock.release()
     trial.issuer.delay = 0.02
     asking = trial.ask()
     await trial.asked()
@@ -834,3 +852,16 @@ async def test_a_stop_tells_of_a_refresh_that_has_failed(trial: Trial) -> None:
     await trial.credentials.stop()
     assert (await trial.refused(asking)).code == "login_refresh_failed"
     assert any("before the stop" in line for line in trial.told)
+
+
+# --- answers that leave something out
+
+
+async def test_an_answer_without_an_id_token_keeps_the_old_one(trial: Trial) -> None:
+    trial.login(-10)
+    before = trial.held()["tokens"]
+    trial.issuer.omit_id_token = True
+    trial.check_saved(await trial.token())
+    after = trial.held()["tokens"]
+    assert (after["id_token"], after["account_id"]) == (before["id_token"], "account-1")
+    assert after["refresh_token"] != before["refresh_token"]

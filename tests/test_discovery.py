@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.task import Clock
+from twisted.web.http_headers import Headers
 
 from chatmock.account import Account, FixedCredential, OneCall
+from chatmock.catalogue_file import CatalogueFile
 from chatmock.discovery import Discovery
 from chatmock.errors import Kind, Refusal
+from chatmock.providers.chatgpt import ChatGPT
 from chatmock.providers.compatible import DIFFERENCES
 from chatmock.providers.interface import Credential
 from chatmock.providers.openai_compatible import OpenAICompatible
@@ -22,9 +28,11 @@ class Upstream:
 
     def __init__(self) -> None:
         self.asked: list[Deferred[Any]] = []
+        self.requests: list[Any] = []
         self.cancelled = 0
 
     def send(self, title: str, request: Any) -> Deferred[Any]:
+        self.requests.append(request)
         self.asked.append(Deferred(self._cancel))
         return self.asked[-1]
 
@@ -38,10 +46,8 @@ class Upstream:
 class Response:
     """A response whose body is there at once."""
 
-    def __init__(self, body: bytes, code: int = 200) -> None:
-        from twisted.web.http_headers import Headers
-
-        self.code, self.headers, self._body = code, Headers(), body
+    def __init__(self, body: bytes, code: int = 200, etag: str = "") -> None:
+        self.code, self.headers, self._body = code, Headers({"ETag": [etag]} if etag else {}), body
 
     def deliverBody(self, protocol: Any) -> None:
         protocol.dataReceived(self._body)
@@ -154,3 +160,161 @@ def test_stopping_cancels_the_asking() -> None:
     found.stop()
     assert upstream.cancelled == 1
     fired(waiter)
+
+
+# --- what is remembered
+
+
+@attrs.define
+class Login:
+    """Credentials that come and go."""
+
+    ready: bool = True
+    account_id: str = "account-1"
+    ended: bool = False
+
+    async def current(self) -> Credential:
+        if self.ended:
+            raise Refusal(Kind.UNAUTHENTICATED, "Log in.")
+        return Credential()
+
+    async def renewed(self, refused: Credential) -> Credential | None:
+        return None
+
+
+@attrs.define
+class Remembering:
+    """Discovery of ChatGPT's models, which are kept in a file."""
+
+    path: Path
+    upstream: Upstream = attrs.Factory(Upstream)
+    login: Login = attrs.Factory(Login)
+    clock: Clock = attrs.Factory(Clock)
+    found: Discovery = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        provider = ChatGPT("http://x")
+        memory = CatalogueFile(self.path, lambda: self.login.account_id, "1", lambda: 0.0, maybeDeferred)
+        account = Account(provider, OneCall(provider), self.login, self.upstream, memory=memory)
+        self.found = Discovery({"chatgpt": account}, self.clock)
+
+    def names(self) -> list[str]:
+        """The models that are known now; what is stale is being asked for."""
+        catalogue = self.found.current()["chatgpt"]
+        return ["guess"] if catalogue.tentative else list(catalogue.models or ())
+
+    def tags(self) -> list[str | None]:
+        """The entity tag in each request."""
+        return [request.headers.get("If-None-Match") for request in self.upstream.requests]
+
+    def answer(self, *names: str, etag: str = "", code: int = 200) -> None:
+        body = {"models": [{"slug": name, "visibility": "list"} for name in names]}
+        self.upstream.asked[-1].callback(Response(json.dumps(body).encode(), code, etag))
+
+    def later(self) -> None:
+        self.clock.advance(601)
+
+
+@pytest.fixture
+def remembering(tmp_path: Path) -> Remembering:
+    return Remembering(tmp_path / "models.json")
+
+
+def test_a_list_that_has_not_changed_is_not_sent_again(remembering: Remembering) -> None:
+    assert remembering.names() == ["guess"]
+    remembering.answer("a", "b", etag='"1"')
+    assert remembering.names() == ["a", "b"]
+    remembering.later()
+    remembering.names()
+    remembering.answer(code=304, etag='"1"')
+    assert remembering.names() == ["a", "b"]
+    remembering.later()
+    remembering.names()
+    remembering.answer("c")
+    assert remembering.names() == ["c"]
+    remembering.later()
+    remembering.names()
+    assert remembering.tags() == [None, '"1"', '"1"', None], "the last answer had none"
+    remembering.found.stop()
+
+
+def test_not_modified_unasked_is_a_fault(remembering: Remembering) -> None:
+    remembering.names()
+    remembering.answer(code=304)
+    assert remembering.names() == ["guess"]
+    remembering.clock.advance(31)
+    remembering.names()
+    assert remembering.tags() == [None, None]
+    remembering.found.stop()
+
+
+def test_a_restart_knows_the_models_and_asks_whether_they_changed(remembering: Remembering) -> None:
+    remembering.names()
+    remembering.answer("a", etag='"1"')
+    remembering.restart()
+    assert list(fired(wait(remembering.found))["chatgpt"].models or ()) == ["a"], "nobody waits"
+    assert remembering.tags() == [None, '"1"']
+    remembering.answer("b", etag='"2"')
+    assert remembering.names() == ["b"]
+    remembering.restart()
+    assert remembering.names() == ["b"]
+    assert remembering.tags()[-1] == '"2"'
+    remembering.found.stop()
+
+
+@pytest.mark.parametrize("kept", [{"models": [{"slug": ""}]}, {"models": "x"}, {}])
+def test_kept_models_that_cannot_be_read_are_passed_over(
+    remembering: Remembering, kept: dict[str, Any]
+) -> None:
+    whose = {"account_id": "account-1", "client_version": "1", "etag": '"1"'}
+    remembering.path.write_text(json.dumps({**kept, **whose}))
+    remembering.restart()
+    assert remembering.names() == ["guess"]
+    assert remembering.tags() == [None]
+    remembering.answer("a")
+    assert remembering.names() == ["a"]
+
+
+def test_another_account_is_told_nothing_of_the_one_before(remembering: Remembering) -> None:
+    remembering.names()
+    remembering.answer("a", etag='"1"')
+    remembering.later()
+    remembering.names()
+    remembering.login.account_id = "account-2"
+    assert remembering.names() == ["guess"]
+    assert remembering.upstream.cancelled == 1, "what was asked for the other one"
+    assert remembering.tags() == [None, '"1"', None]
+    remembering.answer("b", etag='"2"')
+    assert remembering.names() == ["b"]
+    remembering.restart()
+    assert remembering.names() == ["b"]
+    remembering.found.stop()
+
+
+def test_who_has_no_credential_is_neither_asked_nor_waited_for(remembering: Remembering) -> None:
+    remembering.login.ready = False
+    assert fired(wait(remembering.found))["chatgpt"].tentative
+    assert remembering.upstream.asked == []
+    remembering.login.ready = True
+    waiter = wait(remembering.found)
+    assert not waiter.called
+    remembering.answer("a")
+    assert list(fired(waiter)["chatgpt"].models or ()) == ["a"]
+    remembering.login.ready = False
+    remembering.later()
+    assert remembering.names() == ["a"]
+    assert len(remembering.upstream.asked) == 1
+
+
+def test_a_login_that_has_ended_is_a_fault_like_others(remembering: Remembering) -> None:
+    remembering.login.ended = True
+    assert remembering.names() == ["guess"]
+    remembering.login.ended = False
+    assert fired(wait(remembering.found))["chatgpt"].tentative
+    remembering.clock.advance(31)
+    remembering.names()
+    remembering.answer("a")
+    assert remembering.names() == ["a"]

@@ -225,6 +225,15 @@ def test_damaged_files_beside_the_login_are_told(machine: Machine) -> None:
     assert "make a request first" in text
 
 
+def test_files_that_are_pipes_are_told_and_not_waited_for(machine: Machine) -> None:
+    machine.write("own/auth.json", auth())
+    for name in ("usage_limits.json", "chatmock_models_cache.json"):
+        os.mkfifo(machine.own / name)
+    status, text = machine.run()
+    assert status == 0
+    assert text.count("cannot be read: it is no regular file.") == 2
+
+
 def test_models_of_another_account_are_not_shown(machine: Machine) -> None:
     machine.write("own/auth.json", auth())
     machine.write("own/chatmock_models_cache.json", models("acct-2"))

@@ -134,6 +134,25 @@ def test_structured_output_gets_no_tags() -> None:
     assert dialect.parse(jsontext.dumps({**body, "response_format": None})).thinking == "think-tags"
 
 
+@pytest.mark.parametrize("tag", ["</think>", "<think>", "</THINK>"])
+@pytest.mark.parametrize("step", [1, 3, 100])
+def test_a_tag_in_the_thinking_does_not_end_it(tag: str, step: int) -> None:
+    thought = f"a {tag} b <{tag}</thin"
+    broken = tag.replace("t", "\0", 1).replace("T", "\0", 1)
+    wanted = "a {0} b <{0}</thin".format(broken.replace("\0", " t" if "t" in tag else " T"))
+    pieces = [summary(thought[at : at + step]) for at in range(0, len(thought), step)]
+    events = [Opened(), *pieces, TextDelta("ok </think>"), Usage(1, 1), Finished(("stop",))]
+    content = f"<think>{wanted}</think>ok </think>"
+    assert streamed(events, "think-tags")["content"] == content
+    assert whole(events, "think-tags")["content"] == content
+
+
+def test_only_what_may_begin_a_tag_is_held_back() -> None:
+    reshape = reshaping("think-tags")
+    assert reshape([Opened(), summary("a < b </th")])[1:] == [TextDelta("<think>a < b ")]
+    assert reshape([summary("e")]) == [TextDelta("</the")]
+
+
 _PIECES = st.one_of(
     st.builds(summary, st.text("ab", max_size=2), st.integers(0, 2)),
     st.builds(ReasoningDelta, st.text("ab", max_size=2)),

@@ -1,10 +1,12 @@
 """``chatmock login`` and ``chatmock logout``.
 
-Exit statuses of the login: 0 for success, 13 when the callback's port is taken, 1 for everything else.
+Exit statuses of the login: 0 for success, 13 when the callback's port is taken, 1 for everything else. What both
+raise, :exc:`OutputFailed`, has an exit status from the command line.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -23,15 +25,17 @@ from twisted.logger import (
 from twisted.python import usage
 from twisted.python.failure import Failure
 
+from chatmock.login import output
 from chatmock.login.callback import PortInUse
 from chatmock.login.console import TypedLines, browser_opener, can_type
 from chatmock.login.flows import TIMEOUT, Browser, Login, browser_login, device_login
+from chatmock.login.output import OutputFailed, check_output, complain
 from chatmock.login.store import check_writable, forget_login, keep_login, own_folder
-from chatmock.login_files import LOGIN_FILE
+from chatmock.login_files import LOGIN_FILE, find_login, login_files
 from chatmock.options import ServeOptions
 from chatmock.providers.chatgpt.oauth import LoginFailed
 from chatmock.providers.chatgpt.tokens import Tokens, owner
-from chatmock.settings import Settings
+from chatmock.settings import SettingError, Settings
 from chatmock.upstream import UpstreamClient
 
 PORT_IN_USE: Final = 13
@@ -40,9 +44,14 @@ _MOST_SECONDS: Final = 86400.0
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
     if not 1 <= seconds <= _MOST_SECONDS:
-        raise ValueError(f"from 1 to {_MOST_SECONDS:.0f} seconds")
+        raise usage.UsageError(
+            f"--timeout={_shown(text)} is not allowed: give a number from 1 to {_MOST_SECONDS:.0f} (seconds)"
+        )
     return seconds
 
 
@@ -98,44 +107,89 @@ def login(options: LoginOptions, environ: Mapping[str, str]) -> int:
 
 
 def run_login(wishes: LoginWishes, environ: Mapping[str, str]) -> int:
-    """Log in and keep the login, telling the person at the console; returns the exit status."""
-    typing = can_type()
+    """Log in and keep the login, telling the person at the console; returns the exit status.
+
+    :raises OutputFailed: when nobody can be told: nobody could log in then.
+    """
+    check_output()
+    console = _Console()
+    place = _Place(environ, console, can_type())
     _begin_log(wishes.verbose)
     try:
         settings = ServeOptions().settings(environ)
         folder = own_folder(settings)
         check_writable(folder)
-        tokens = _run(lambda reactor: _log_in(reactor, settings, wishes, environ, typing))
+        tokens = _run(lambda reactor: _log_in(reactor, settings, wishes, place), console)
     except PortInUse as taken:
         return _failed(str(taken), PORT_IN_USE)
-    except (usage.UsageError, LoginFailed) as error:
+    except (usage.UsageError, SettingError, LoginFailed) as error:
         return _failed(str(error))
     except (CancelledError, KeyboardInterrupt):
+        if console.lost is not None:
+            raise console.lost from None
         return _failed("the login was interrupted.")
     whose = owner(tokens)
     plan = f", plan {_shown(whose.plan)}" if whose.plan else ""
-    _say(f"Logged in as {_shown(whose.login or 'an account without a name')}{plan}.")
-    _say(f"The login is kept in {folder / LOGIN_FILE}. Start the daemon with: chatmock serve")
+    output.say(f"Logged in as {_shown(whose.login or 'an account without a name')}{plan}.")
+    output.say(f"The login is kept in {folder / LOGIN_FILE}. Start the daemon with: chatmock serve")
     return 0
 
 
 def logout(options: LogoutOptions, environ: Mapping[str, str]) -> int:
-    """Run ``chatmock logout``; returns the exit status."""
+    """Run ``chatmock logout``; returns the exit status.
+
+    :raises OutputFailed: when what has been done cannot be told.
+    """
     try:
-        folder = own_folder(ServeOptions().settings(environ))
+        settings = ServeOptions().settings(environ)
+        folder = own_folder(settings)
         was_there = forget_login(folder)
-    except (usage.UsageError, LoginFailed) as error:
+    except (usage.UsageError, SettingError, LoginFailed) as error:
         return _failed(str(error))
     except KeyboardInterrupt:
         return _failed("the logout was interrupted.")
     path = folder / LOGIN_FILE
-    _say(f"Logged out: {path} is deleted." if was_there else f"Nobody was logged in: there is no {path}.")
+    output.say(
+        f"Logged out: {path} is deleted." if was_there else f"Nobody was logged in: there is no {path}."
+    )
+    left = find_login(login_files(settings))
+    if left.foreign:
+        output.say(
+            f"From now on chatmock uses another program's login, for as long as that lasts: {left.path}."
+        )
     return 0
 
 
-async def _log_in(
-    reactor: Any, settings: Settings, wishes: LoginWishes, environ: Mapping[str, str], typing: bool
-) -> Tokens:
+class _Console:
+    """Standard output during a login, which is given up once nobody can be told anything any more."""
+
+    def __init__(self) -> None:
+        self.lost: OutputFailed | None = None
+        """Why nobody can be told anything."""
+        self.give_up: Callable[[], object] = lambda: None
+        """Is called when that has happened."""
+
+    def say(self, text: str) -> None:
+        try:
+            output.say(text)
+        except OutputFailed as failed:
+            if self.lost is None:
+                self.lost = failed
+                self.give_up()
+
+
+@attrs.frozen
+class _Place:
+    """What of this machine a login uses."""
+
+    environ: Mapping[str, str]
+    console: _Console
+    typing: bool
+    """Whether somebody may type."""
+
+
+async def _log_in(reactor: Any, settings: Settings, wishes: LoginWishes, place: _Place) -> Tokens:
+    say = place.console.say
     client = UpstreamClient(reactor, settings.connect_timeout, settings.first_byte_timeout, 1)
     task = Login(
         reactor,
@@ -143,8 +197,8 @@ async def _log_in(
         settings.chatgpt_issuer,
         settings.chatgpt_client_id,
         time.time,
-        _say,
-        _keeper(settings),
+        say,
+        _keeper(settings, say),
         wishes.timeout,
     )
     try:
@@ -152,17 +206,19 @@ async def _log_in(
             return await device_login(task)
         browser = Browser(
             os.urandom,
-            browser_opener(environ) if wishes.browser else None,
-            TypedLines(reactor) if typing else None,
+            browser_opener(place.environ) if wishes.browser else None,
+            TypedLines(reactor) if place.typing else None,
             settings.login_bind,
-            access=_say if wishes.verbose else None,
+            access=say if wishes.verbose else None,
         )
         return await browser_login(task, browser)
     finally:
         client.close()
 
 
-def _keeper(settings: Settings) -> Callable[[Tokens], Coroutine[Deferred[Any], Any, None]]:
+def _keeper(
+    settings: Settings, say: Callable[[str], None]
+) -> Callable[[Tokens], Coroutine[Deferred[Any], Any, None]]:
     folder = own_folder(settings)
 
     async def keep(tokens: Tokens) -> None:
@@ -170,13 +226,13 @@ def _keeper(settings: Settings) -> Callable[[Tokens], Coroutine[Deferred[Any], A
 
         broken = await deferToThread(keep_login, folder, tokens, time.time())
         if broken is not None:
-            _say(f"The {LOGIN_FILE} that was there could not be read; it is now {broken}.")
+            say(f"The {LOGIN_FILE} that was there could not be read; it is now {broken}.")
 
     return keep
 
 
-def _run(work: Callable[[Any], Coroutine[Deferred[Any], Any, Tokens]]) -> Tokens:
-    """Run *work* on the reactor, and cancel it when the process is told to end.
+def _run(work: Callable[[Any], Coroutine[Deferred[Any], Any, Tokens]], console: _Console) -> Tokens:
+    """Run *work* on the reactor, and cancel it when the process is told to end or the *console* is lost.
 
     :raises CancelledError: in that case; otherwise what *work* raises.
     """
@@ -200,6 +256,11 @@ def _run(work: Callable[[Any], Coroutine[Deferred[Any], Any, Tokens]]) -> Tokens
 
         reactor.addSystemEventTrigger("before", "shutdown", end)
 
+    def give_up() -> None:
+        if not ending and not results:
+            reactor.stop()
+
+    console.give_up = lambda: reactor.callLater(0, give_up)
     reactor.callWhenRunning(begin)
     reactor.run()
     if isinstance(results[0], Failure):
@@ -219,12 +280,6 @@ def _shown(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
 def _failed(why: str, status: int = 1) -> int:
-    sys.stdout.flush()
-    sys.stderr.write(f"chatmock: {why}\n")
+    complain(why)
     return status

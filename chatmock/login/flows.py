@@ -228,9 +228,11 @@ async def _read_pasted(lines: AsyncIterator[str], attempt: _Attempt, say: Callab
 async def _exchange(login: Login, grant: Grant, redirect: str) -> Tokens:
     answer = await _ask(login, oauth.exchange_request(login.issuer, login.client_id, grant, redirect))
     try:
-        tokens = issued(oauth.read_issued(*answer), login.wall_clock())
-    except JSONError as error:
-        raise LoginFailed(f"{oauth.ISSUER_TITLE} sent no login: {error}. Try again later.") from None
+        tokens = issued(oauth.read_issued(*answer, new=True), login.wall_clock())
+    except JSONError:
+        raise LoginFailed(
+            f"{oauth.ISSUER_TITLE} answered without tokens. That is a fault on its side: try again later."
+        ) from None
     await login.save(tokens)
     return tokens
 

@@ -13,27 +13,27 @@ import attrs
 
 from chatmock import jsontext
 from chatmock.jsontext import JSONError
-from chatmock.login_files import LOGIN_FILE, login_files, login_lock
+from chatmock.login_files import LOGIN_FILE, MOST_BYTES, login_files, login_lock
 from chatmock.providers.chatgpt.oauth import LoginFailed
-from chatmock.providers.chatgpt.tokens import Tokens, read_tokens, write_tokens
+from chatmock.providers.chatgpt.tokens import FILE_KEYS, Tokens, read_tokens, write_tokens
 from chatmock.settings import Secret, Settings
-from chatmock.state_files import state_folder, write_private
+from chatmock.state_files import linked_file, read_bounded, state_folder, write_private
 
 _LOCK_SECONDS: Final = 60.0
 """Longer than a refresh by another process takes."""
 _LOCK_PAUSE: Final = 0.05
-_OURS: Final = ("tokens", "last_refresh", "login_needed")
 
 
 def own_folder(settings: Settings) -> Path:
     """The state folder.
 
-    :raises LoginFailed: when it is the Codex CLI's, whose login would end with the first refresh by chatmock.
+    :raises LoginFailed: when the login in it is the Codex CLI's, which would end with the first refresh by chatmock.
+    :raises SettingError: when nobody knows the home folder that it is in.
     """
     own = login_files(settings).own
     if own is None:
         raise LoginFailed(
-            f"{state_folder(settings.home)} belongs to the Codex CLI, and its login works for one program only. Set"
+            f"{state_folder(settings.home) / LOGIN_FILE} belongs to the Codex CLI, and its login works for one program only. Set"
             " CHATGPT_LOCAL_HOME to a folder of chatmock's own, such as ~/.chatgpt-local."
         )
     return own.parent
@@ -48,7 +48,7 @@ def check_writable(folder: Path) -> None:
         lock = login_lock(folder / LOGIN_FILE)
         lock.try_acquire()
         lock.release()
-        if not os.access(folder, os.W_OK | os.X_OK):
+        if not os.access(linked_file(folder / LOGIN_FILE).parent, os.W_OK | os.X_OK):
             raise PermissionError(None, "Permission denied")
 
 
@@ -59,8 +59,8 @@ def keep_login(folder: Path, tokens: Tokens, now: float) -> Path | None:
     :returns: where a file that could not be read has been put, if there was one.
     :raises LoginFailed: when it cannot be written.
     """
-    path = folder / LOGIN_FILE
     with _told(folder), _locked(folder):
+        path = linked_file(folder / LOGIN_FILE)
         before, broken = _before(path), None
         if before is None:
             broken = path.with_name(
@@ -74,7 +74,7 @@ def keep_login(folder: Path, tokens: Tokens, now: float) -> Path | None:
 
 
 def forget_login(folder: Path) -> bool:
-    """Delete the file in *folder*; whether there was one.
+    """Delete the file in *folder*, or what it links to; whether there was one.
 
     :raises LoginFailed: when it cannot be deleted.
     """
@@ -83,7 +83,7 @@ def forget_login(folder: Path) -> bool:
         return False
     with _told(folder), _locked(folder):
         try:
-            path.unlink()
+            linked_file(path).unlink()
         except FileNotFoundError:
             return False
         return True
@@ -92,13 +92,13 @@ def forget_login(folder: Path) -> bool:
 def _before(path: Path) -> Tokens | None:
     """What is in the file, if only what is not chatmock's; None for a file that cannot be read."""
     try:
-        data = path.read_bytes()
+        data = read_bounded(path, MOST_BYTES)
         held, body = read_tokens(data), jsontext.loads_object(data)
     except FileNotFoundError:
         held, body = None, {}
     except (OSError, JSONError):
         return None
-    others = {key: value for key, value in body.items() if key not in _OURS}
+    others = {key: value for key, value in body.items() if key not in FILE_KEYS}
     return held or Tokens(Secret(""), Secret(""), more=others)
 
 

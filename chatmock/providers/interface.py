@@ -55,6 +55,10 @@ class Amendment:
 class StreamDecoder(Protocol):
     """Reads an upstream's event stream. What it returns keeps the order of :mod:`chatmock.events`."""
 
+    @property
+    def records(self) -> int:
+        """How many records of the stream have been read, whether they gave events or not; keep-alives are none."""
+
     def feed(self, data: bytes) -> Sequence[Event]:
         """Take the next bytes, cut anywhere."""
 

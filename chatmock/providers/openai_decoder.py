@@ -48,6 +48,11 @@ class ChatDecoder:
         self._nameless: dict[tuple[int, int], list[str]] = {}
         """Calls whose name has not come yet: id and arguments so far."""
 
+    @property
+    def records(self) -> int:
+        """How many records of the stream have been read."""
+        return self._reader.records
+
     def feed(self, data: bytes) -> list[Event]:
         """Take the next bytes, cut anywhere."""
         events: list[Event] = []

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from chatmock import jsontext
+from chatmock.durations import LONGEST, bounded
 from chatmock.errors import Kind, Refusal
 from chatmock.jsontext import JSONError
 from chatmock.providers.interface import Headers
@@ -39,6 +40,18 @@ _STATUS_OF_CODE = {
 }
 _EXHAUSTED = {"insufficient_quota", "billing_hard_limit_reached"}
 _MOST_CHARS = 500
+_MOST_READ = 4 * _MOST_CHARS
+_SHORTEST_SECRET = 24
+_WORD = re.compile(r"://[\w.-]+(?::[0-9]+)?(?=[/?#\s]|$)|[\w~+/=.%*…-]{6,}")
+"""The host of a URL, or what a secret could be written in."""
+_BEARER = re.compile(r"(\bbearer[ :=]+)(?![a-z]{1,20}(?:[^\w~+/=.-]|[.]?$))[^\s,;'\"]+", re.IGNORECASE)
+"""What follows the word, unless it is a plain word."""
+_KEY = re.compile(
+    r"(?<![A-Za-z0-9])(?:eyJ[\w*.…-]{4}|(?:sk|sess|xai|gsk)-(?!grok)[\w*.…-]{3}|rt[._][\w*.-]{12})"
+)
+_UUID = re.compile(r"(?<![\w-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![\w-])", re.IGNORECASE)
+_CHANGE = re.compile(r"(?<=[a-z])[A-Z0-9]|(?<=[A-Z])[0-9]|(?<=[0-9])[A-Za-z]")
+_LONG_RUN = re.compile(r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{32}")
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
@@ -147,20 +160,41 @@ def retry_after(headers: Headers) -> float | None:
     try:
         milliseconds = headers.get("retry-after-ms", "")
         if _NUMBER.fullmatch(milliseconds):
-            return float(milliseconds) / 1000
+            return bounded(float(milliseconds) / 1000, LONGEST)
         value = headers.get("retry-after", "")
         if _NUMBER.fullmatch(value):
-            return float(value)
+            return bounded(value, LONGEST)
         until = email.utils.parsedate_to_datetime(value)
         now = email.utils.parsedate_to_datetime(headers.get("date", ""))
-        return max((until - now).total_seconds(), 0.0)
+        return bounded(max((until - now).total_seconds(), 0.0), LONGEST)
     except (ValueError, TypeError):
         return None
 
 
-def clean(text: object) -> str:
-    """*text* on one line, without control characters, of bounded length."""
+def clean(text: object, most: int = _MOST_CHARS) -> str:
+    """*text* on one line of at most *most* characters, without control characters or words that may be a secret."""
     if not isinstance(text, str):
         return ""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * _MOST_CHARS]).split())
-    return line if len(line) <= _MOST_CHARS else line[:_MOST_CHARS] + "…"
+    read = text[:_MOST_READ]
+    if len(text) > _MOST_READ:
+        read = read.rsplit(None, 1)[0]  # half a secret would not be known for one
+    line = " ".join("".join(c if c.isprintable() else " " for c in read).split())
+    line = _WORD.sub(_masked, _BEARER.sub(r"\1***", line))
+    return line if len(line) <= most else line[:most] + "…"
+
+
+def _masked(found: re.Match[str]) -> str:
+    """A host or a word as it is, or stars for a word that may be a secret."""
+    word = found[0]
+    if word.startswith("://"):
+        return word
+    left = _UUID.sub("", word)
+    secret = _KEY.search(left) or any(_is_random(piece) for piece in (left, *left.split("/")))
+    return "***" if secret else word
+
+
+def _is_random(word: str) -> bool:
+    """Whether letters, case and digits alternate as in no word, name or date; or one long run mixes letters and digits."""
+    if len(word) < _SHORTEST_SECRET:
+        return False
+    return len(_CHANGE.findall(word)) * 5 >= len(word) or bool(_LONG_RUN.search(word))

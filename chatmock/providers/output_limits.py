@@ -2,15 +2,14 @@
 
 The text is cut before the first stop sequence, whichever piece it comes in: what might be the start of one is held
 back until it is certain. Tokens cannot be counted without the model's own vocabulary, so the output limit is an
-estimate, :data:`BYTES_PER_TOKEN` bytes of text or arguments a token.
+estimate, :data:`BYTES_PER_TOKEN` bytes of text, refusal or arguments a token. Arguments cut short would be of no
+use, so a call that has begun is told to its end: the cut comes before the next text or the next call.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
-
-import attrs
 
 from chatmock.events import (
     Annotation,
@@ -20,19 +19,27 @@ from chatmock.events import (
     FinishReason,
     Opened,
     ReasoningDelta,
+    RefusalDelta,
     TextDelta,
     ToolCallDelta,
 )
 from chatmock.providers.interface import StreamDecoder
 
 BYTES_PER_TOKEN: Final = 4
+MAX_TOKENS_NOTE: Final = "x-chatmock-max-tokens"
+"""The response header that tells how the limit is kept to."""
+
+
+def kept_to(max_tokens: int) -> str:
+    """What :data:`MAX_TOKENS_NOTE` tells."""
+    return f"{max_tokens}, kept to by chatmock: it takes {BYTES_PER_TOKEN} bytes for a token"
 
 
 class LimitedDecoder:
     """A :class:`~chatmock.providers.interface.StreamDecoder` that ends another one's single answer where it is told to.
 
     :param stop: the sequences before which the text ends; empty ones must not be among them.
-    :param max_tokens: the most tokens of text and arguments, None for no limit.
+    :param max_tokens: the most tokens of text, refusal and arguments, None for no limit.
     """
 
     def __init__(self, decoder: StreamDecoder, stop: Sequence[str], max_tokens: int | None) -> None:
@@ -42,6 +49,11 @@ class LimitedDecoder:
         self._left = None if max_tokens is None else max_tokens * BYTES_PER_TOKEN
         self._held: TextDelta | None = None
         self._ended = False
+
+    @property
+    def records(self) -> int:
+        """How many records of the stream have been read."""
+        return self._decoder.records
 
     def feed(self, data: bytes) -> Sequence[Event]:
         """Take the next bytes."""
@@ -63,10 +75,14 @@ class LimitedDecoder:
         match event:
             case TextDelta():
                 self._take_text(event, out)
-            case ToolCallDelta():
+            case RefusalDelta():
                 self._release(out)
                 if not self._ended:
                     self._spend(event, out)
+            case ToolCallDelta():
+                self._release(out)
+                if not self._ended:
+                    self._take_call(event, out)
             case Opened() | ReasoningDelta() | Annotation():
                 out.append(event)
             case _:
@@ -91,6 +107,14 @@ class LimitedDecoder:
         self._held = TextDelta(event.text[-kept:], event.choice)
         self._spend(TextDelta(event.text[:-kept], event.choice), out)
 
+    def _take_call(self, event: ToolCallDelta, out: list[Event]) -> None:
+        if self._left is not None:
+            if event.id and self._left <= 0:
+                self._end("length", out)
+                return
+            self._left -= len(event.arguments.encode())
+        out.append(event)
+
     def _may_begin_a_stop(self, text: str) -> int:
         """How many characters at the end of *text* are the beginning of a stop sequence."""
         for length in range(min(self._longest - 1, len(text)), 0, -1):
@@ -104,19 +128,17 @@ class LimitedDecoder:
         if held is not None:
             self._spend(held, out)
 
-    def _spend(self, event: TextDelta | ToolCallDelta, out: list[Event]) -> None:
+    def _spend(self, event: TextDelta | RefusalDelta, out: list[Event]) -> None:
         """Give *event* out as far as the output limit allows."""
-        text = event.text if isinstance(event, TextDelta) else event.arguments
+        text = event.text
         cut = False
         if self._left is not None:
             data = text.encode()
-            cut = len(data) > self._left
-            text = data[: self._left].decode(errors="ignore") if cut else text
+            cut = len(data) > max(self._left, 0)
+            text = data[: max(self._left, 0)].decode(errors="ignore") if cut else text
             self._left -= len(data)
-        if isinstance(event, ToolCallDelta):
-            out.append(attrs.evolve(event, arguments=text) if cut else event)
-        elif text:
-            out.append(TextDelta(text, event.choice) if cut else event)
+        if text:
+            out.append(type(event)(text, event.choice) if cut else event)
         if cut:
             self._end("length", out)
 

@@ -23,6 +23,11 @@ class RecordingDecoder:
         """The text so far."""
         return "".join(self._text)
 
+    @property
+    def records(self) -> int:
+        """How many records of the stream have been read."""
+        return self._decoder.records
+
     def feed(self, data: bytes) -> Sequence[Event]:
         """Take the next bytes."""
         return self._record(self._decoder.feed(data))

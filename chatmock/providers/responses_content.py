@@ -20,7 +20,6 @@ from chatmock.providers.responses_records import (
     MessageItem,
     Place,
     ReasoningItem,
-    chat_logprobs,
 )
 
 _CHANNEL_OF_PART: Mapping[str | None, Channel] = {
@@ -35,12 +34,10 @@ class StreamedContent:
     """The content of one answer.
 
     :param names: names of tools as sent upstream, to those of the client.
-    :param logprobs: whether token log probabilities were asked for.
     """
 
-    def __init__(self, names: Mapping[str, str], logprobs: bool) -> None:
+    def __init__(self, names: Mapping[str, str]) -> None:
         self._names = names
-        self._logprobs = logprobs
         self._items = Items()
         self._chars = 0
         self._reasoning_parts = 0
@@ -52,11 +49,8 @@ class StreamedContent:
         """Whether a tool call is held back because it has no name."""
         return any(call.index is None for call in self._items.calls())
 
-    def delta(self, channel: Channel, record: Delta, text: str, logprobs: Any = None) -> Content | None:
-        """*text*, the delta of *record*, as an event; None while its tool call has no name.
-
-        :raises JSONError: when *logprobs* are of another shape than theirs.
-        """
+    def delta(self, channel: Channel, record: Delta, text: str) -> Content | None:
+        """*text*, the delta of *record*, as an event; None while its tool call has no name."""
         item = self._items.at(record.output_index, record.item_id)
         if channel == "arguments":
             return self._add_arguments(item, text)
@@ -64,12 +58,12 @@ class StreamedContent:
         if part.closed:
             return None
         part.add(text)
-        return self._tell(channel, part, text, chat_logprobs(logprobs) if logprobs else None)
+        return self._tell(channel, part, text)
 
-    def whole_text(self, channel: Channel, place: Place, text: str, logprobs: Any = None) -> list[Content]:
+    def whole_text(self, channel: Channel, place: Place, text: str) -> list[Content]:
         """What *text*, told as a whole, adds."""
         item = self._items.at(place.output_index, place.item_id)
-        return self._complete(channel, item.part(channel, place, self._chars), text, logprobs)
+        return self._complete(channel, item.part(channel, place, self._chars), text)
 
     def whole_arguments(self, place: Place, arguments: str, name: str | None) -> list[Content]:
         """What the arguments of a tool call, told as a whole, add."""
@@ -120,12 +114,10 @@ class StreamedContent:
                 said += self._grow(call, "", whole=True)
         return said
 
-    def _tell(
-        self, channel: Channel, part: Part, text: str, logprobs: list[dict[str, Any]] | None
-    ) -> Content:
+    def _tell(self, channel: Channel, part: Part, text: str) -> Content:
         if channel == "text":
             self._chars += len(text)
-            return TextDelta(text, 0, logprobs)
+            return TextDelta(text)
         if channel == "refusal":
             return RefusalDelta(text)
         if part.number is None:
@@ -133,14 +125,10 @@ class StreamedContent:
             self._reasoning_parts += 1
         return ReasoningDelta(text, "summary" if channel == "summary" else "text", part.number)
 
-    def _complete(self, channel: Channel, part: Part, whole: str, logprobs: Any) -> list[Content]:
+    def _complete(self, channel: Channel, part: Part, whole: str) -> list[Content]:
         rest = part.rest(whole)
         part.closed = part.closed or bool(whole)
-        if not rest:
-            return []
-        # Tokens cannot be told apart by the text, so the rest of a text goes without them.
-        wanted = self._logprobs and channel == "text" and rest == whole
-        return [self._tell(channel, part, rest, chat_logprobs(logprobs) if wanted else None)]
+        return [self._tell(channel, part, rest)] if rest else []
 
     def _whole_part(self, item: Item, place: Place, value: ContentPart) -> list[Content]:
         channel = _CHANNEL_OF_PART.get(value.type)
@@ -148,7 +136,7 @@ class StreamedContent:
             return []
         part = item.part(channel, place, self._chars)
         whole = value.refusal if channel == "refusal" else value.text
-        said = self._complete(channel, part, whole or "", value.logprobs)
+        said = self._complete(channel, part, whole or "")
         return said + self._cite(part, value.annotations or ()) if channel == "text" else said
 
     def _cite(self, part: Part, values: Iterable[Mapping[str, Any]]) -> list[Content]:
@@ -194,18 +182,18 @@ class StreamedContent:
     def _grow(self, call: Call, arguments: str, whole: bool) -> list[Content]:
         """Begin *call* if that can be done now, or add what was not told of its *arguments*."""
         began = call.index is not None
-        held = call.text if not began else ""
+        held = bool(call.held)
         rest = call.rest(arguments) if whole or not began else ""
         call.closed = call.closed or (whole and bool(arguments))
         if call.index is not None:
             return [ToolCallDelta(call.index, arguments=rest)] if rest else []
         if not call.name:
             return []
-        call.index = self.calls
+        begun = call.begin(self.calls)
         self.calls += 1
         call.given = "" if held else rest
         name = self._names.get(call.name, call.name)
-        return [ToolCallDelta(call.index, call.id or f"call_{call.index}", name, call.text)]
+        return [ToolCallDelta(self.calls - 1, call.id or f"call_{self.calls - 1}", name, begun)]
 
     def _add_arguments(self, item: Item, text: str) -> Content | None:
         call = item.called()

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from chatmock.durations import LATEST, bounded
 from chatmock.errors import Kind, Refusal, truncated
 from chatmock.events import Content, Event, Failed, Finished, FinishReason, Opened
 from chatmock.framing import Record, RecordTooLarge, SSEParser
@@ -18,7 +19,7 @@ from chatmock.jsontext import JSONError
 from chatmock.providers import responses_records as wire
 from chatmock.providers.responses_content import StreamedContent
 from chatmock.providers.responses_errors import failure
-from chatmock.providers.responses_records import Delta, DeltaWithLogprobs, FullRecord, ResponseObject
+from chatmock.providers.responses_records import Delta, FullRecord, ResponseObject
 
 _NO_NAMES: Final[Mapping[str, str]] = MappingProxyType({})
 _CUT_SHORT: Final[Mapping[Any, FinishReason]] = {
@@ -36,18 +37,16 @@ class ResponsesDecoder:
     :param title: the upstream's name for messages.
     :param record_limit: the most bytes of one record.
     :param names: names of tools as sent upstream, to those of the client.
-    :param logprobs: whether token log probabilities were asked for.
     """
 
     __slots__ = (
         "_content",
         "_ended",
-        "_logprobs",
         "_opened",
         "_opening",
         "_parser",
-        "_read_delta",
         "_title",
+        "records",
     )
 
     def __init__(
@@ -55,16 +54,15 @@ class ResponsesDecoder:
         title: str,
         record_limit: int,
         names: Mapping[str, str] = _NO_NAMES,
-        logprobs: bool = False,
     ) -> None:
         self._title = title
         self._parser = SSEParser(record_limit)
-        self._content = StreamedContent(names, logprobs)
-        self._logprobs = logprobs
-        self._read_delta = wire.read_delta_with_logprobs if logprobs else wire.read_delta
+        self._content = StreamedContent(names)
         self._opening = Opened()
         self._opened = False
         self._ended = False
+        self.records = 0
+        """How many records of the stream have been read."""
 
     def feed(self, data: bytes) -> list[Event]:
         """Take the next bytes, cut anywhere."""
@@ -96,6 +94,7 @@ class ResponsesDecoder:
 
     def _read_all(self, records: list[Record], events: list[Event]) -> None:
         for data, event in records:
+            self.records += 1
             self._read(data, event, events)
             if self._ended:
                 return
@@ -103,9 +102,9 @@ class ResponsesDecoder:
     def _read(self, data: bytes, event: bytes, events: list[Event]) -> None:
         record: Delta | None
         try:
-            record = self._read_delta(data)
+            record = wire.read_delta(data)
         except JSONError:
-            record = wire.reread(data, event.decode("ascii", "replace"), self._read_delta)
+            record = wire.reread(data, event.decode("ascii", "replace"))
             if record is None:
                 return
         kind = record.type or event.decode("ascii", "replace")
@@ -113,10 +112,7 @@ class ResponsesDecoder:
         if channel is None:
             self._read_full(kind, data, events)
         elif record.delta:
-            logprobs = (
-                record.logprobs if isinstance(record, DeltaWithLogprobs) and channel == "text" else None
-            )
-            said = self._content.delta(channel, record, record.delta, logprobs)
+            said = self._content.delta(channel, record, record.delta)
             if said is not None:
                 if not self._opened:
                     self._open(events)
@@ -152,7 +148,7 @@ class ResponsesDecoder:
             return content.whole_arguments(record, record.arguments or record.input or "", record.name)
         if channel is not None:
             whole = record.refusal if channel == "refusal" else record.text
-            return content.whole_text(channel, record, whole or "", record.logprobs)
+            return content.whole_text(channel, record, whole or "")
         return []
 
     def _read_error(self, kind: str, data: bytes, events: list[Event]) -> None:
@@ -160,7 +156,8 @@ class ResponsesDecoder:
         record = wire.read_object(data)
         error = record.get("error")
         if kind or error:
-            self._fail(events, failure(self._title, error if isinstance(error, Mapping) else record, None))
+            said = error if isinstance(error, Mapping) else record
+            self._fail(events, failure(self._title, said, None, self._opening.created or None))
 
     def _read_failure(self, kind: str, data: bytes, events: list[Event]) -> None:
         response = wire.read_object(data).get("response")
@@ -170,7 +167,8 @@ class ResponsesDecoder:
             message = f"{self._title} cancelled its answer. Ask again."
             self._fail(events, Refusal(Kind.UPSTREAM_FAILED, message, code="upstream_cancelled"))
         else:
-            self._fail(events, failure(self._title, error if isinstance(error, Mapping) else {}, response))
+            said = error if isinstance(error, Mapping) else {}
+            self._fail(events, failure(self._title, said, response, self._opening.created or None))
 
     def _complete(self, response: ResponseObject, events: list[Event]) -> None:
         self._say(self._content.output(response.output or ()), events)
@@ -200,12 +198,8 @@ class ResponsesDecoder:
         """Keep what *response* says of the answer, for its opening."""
         if response.id and not self._opened:
             known = self._opening
-            created = response.created_at
-            self._opening = Opened(
-                response.id,
-                known.created if created is None else int(created),
-                response.model or known.model,
-            )
+            created = int(bounded(response.created_at, LATEST) or known.created)
+            self._opening = Opened(response.id, created, response.model or known.model)
 
     def _say(self, said: list[Content], events: list[Event], *, open: bool = False) -> None:
         if (said or open) and not self._opened:

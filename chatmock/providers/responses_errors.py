@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from chatmock.durations import LATEST, LONGEST, bounded, rfc3339
 from chatmock.errors import Kind, Refusal
-from chatmock.providers.openai_errors import is_context_overflow, kind_of, read_facts
+from chatmock.providers.openai_errors import ErrorFacts, is_context_overflow, kind_of, read_facts
+from chatmock.providers.responses_usage_limits import Reset, read_reset, usage_limit
 
 _KINDS: Final[Mapping[str, Kind]] = {
     **dict.fromkeys(["rate_limit_exceeded", "rate_limit_error", "too_many_requests"], Kind.RATE_LIMITED),
     **dict.fromkeys(
-        ["insufficient_quota", "billing_hard_limit_reached", "usage_limit_reached", "usage_not_included"],
+        ["insufficient_quota", "billing_hard_limit_reached"],
         Kind.USAGE_EXHAUSTED,
     ),
     **dict.fromkeys(
@@ -81,22 +82,29 @@ _SENTENCES: Final = {
 }
 _FAILED: Final = ("{title} failed while it answered", "Ask again.")
 _TRY_AGAIN_IN: Final = re.compile(r"try again in ([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s)\b", re.IGNORECASE)
-_LATEST: Final = 4_102_444_800
-"""Unix seconds of the year 2100: what lies beyond is a mistake, or milliseconds."""
-_KEPT: Final = ("plan_type", "resets_at", "resets_in_seconds")
 
 
-def failure(title: str, error: Mapping[str, Any], response: Mapping[str, Any] | None) -> Refusal:
+def failure(
+    title: str, error: Mapping[str, Any], response: Mapping[str, Any] | None, now: float | None = None
+) -> Refusal:
     """The refusal for an answer that its own stream says has failed.
 
     :param title: the upstream's name for messages.
     :param error: the error object, ``{"code", "message"}`` with or without ``type`` and ``param``; it may be empty.
     :param response: the response object of ``response.failed``, whose error counts where *error* is empty.
+    :param now: when the answer began by the upstream's clock, in Unix seconds, unless *response* tells.
     """
+    if response is not None:
+        now = bounded(response.get("created_at"), LATEST) or now
     if not error and response is not None:
         told = response.get("error")
         error = told if isinstance(told, Mapping) else {"message": told}
     facts = read_facts(200, {"error": error} if error else {})
+    exhausted = usage_limit(title, error, facts.message, now)
+    return exhausted or _other_failure(title, error, facts, now)
+
+
+def _other_failure(title: str, error: Mapping[str, Any], facts: ErrorFacts, now: float | None) -> Refusal:
     words = [word.lower() for word in (facts.code, error.get("type")) if isinstance(word, str)]
     word = next((word for word in words if word in _KINDS), None)
     kind, code = _classify(word, words, facts.message)
@@ -106,18 +114,14 @@ def failure(title: str, error: Mapping[str, Any], response: Mapping[str, Any] | 
         # The upstream's own text may repeat parts of the key.
         message = f"{title} does not accept chatmock's key or login. Renew it on chatmock's machine."
         return Refusal(kind, message, code="invalid_api_key")
-    kept = (
-        {key: error[key] for key in _KEPT if error.get(key) is not None}
-        if kind is Kind.USAGE_EXHAUSTED
-        else {}
-    )
+    reset = read_reset(error, now) if kind is Kind.USAGE_EXHAUSTED else Reset()
     return Refusal(
         kind,
-        _message(title, kind, facts.message, error),
+        _message(title, kind, facts.message, reset.at),
         code=code or _default_code(kind, facts.code),
         param=facts.param,
-        retry_after=_seconds_to_wait(kind, error, facts.message),
-        more={"type": word, **kept} if kept and word else kept,
+        retry_after=_seconds_to_wait(facts.message) if kind is Kind.RATE_LIMITED else reset.seconds,
+        more={"type": word, **reset.told} if reset.told and word else reset.told,
         retryable=kind in _PASSING or _is_passing(word, facts.status),
     )
 
@@ -148,34 +152,16 @@ def _is_passing(word: str | None, status: int) -> bool:
     return (word is not None and _KINDS[word] is Kind.UPSTREAM_FAILED) or (word is None and status > 502)
 
 
-def _message(title: str, kind: Kind, said: str, error: Mapping[str, Any]) -> str:
+def _message(title: str, kind: Kind, said: str, resets_at: float | None) -> str:
     what, advice = _SENTENCES.get(kind, _FAILED)
     text = what.format(title=title) + (f": {said}" if said else "")
     if kind is Kind.USAGE_EXHAUSTED:
-        at = _instant(error.get("resets_at"))
-        advice = f"It resets at {at}." if at else "Wait until it is renewed."
+        advice = "Wait until it is renewed." if resets_at is None else f"It resets at {rfc3339(resets_at)}."
     return f"{text if text.endswith(('.', '!', '?', '…')) else text + '.'} {advice}".rstrip()
 
 
-def _seconds_to_wait(kind: Kind, error: Mapping[str, Any], message: str) -> float | None:
-    if kind is Kind.USAGE_EXHAUSTED:
-        left = _number(error.get("resets_in_seconds"))
-        return left if left is not None and left >= 0 else None
-    if kind is Kind.RATE_LIMITED and (found := _TRY_AGAIN_IN.search(message)):
-        seconds = float(found[1])
-        return seconds / 1000 if found[2].lower() == "ms" else seconds
-    return None
-
-
-def _instant(value: Any) -> str | None:
-    """Unix seconds as ISO 8601 in UTC; None for what is no point in time of ours."""
-    at = _number(value)
-    if at is None or not 0 < at <= _LATEST:
+def _seconds_to_wait(message: str) -> float | None:
+    found = _TRY_AGAIN_IN.search(message)
+    if found is None:
         return None
-    return dt.datetime.fromtimestamp(int(at), dt.UTC).isoformat().replace("+00:00", "Z")
-
-
-def _number(value: Any) -> float | None:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return None
-    return float(value) if abs(value) <= _LATEST else None
+    return bounded(float(found[1]) / (1000 if found[2].lower() == "ms" else 1), LONGEST)

@@ -5,7 +5,7 @@ Items may overlap, so they are kept by ``output_index`` and never as "the curren
 
 from __future__ import annotations
 
-import io
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,32 +16,30 @@ CALL_KINDS = ("function_call", "custom_tool_call")
 
 
 class Told:
-    """A text as told so far."""
+    """A text as told so far: its length and checksum, since all of it would grow with the answer."""
 
     __slots__ = (
-        "_text",
-        "add",
+        "_checksum",
+        "_length",
         "closed",
     )
 
     def __init__(self) -> None:
-        self._text = io.StringIO()
-        self.add = self._text.write
-        """Takes more of the text, which has been told."""
+        self._length = 0
+        self._checksum = 0
         self.closed = False
         """Whether the text has come as a whole; what deltas come after that only repeat it."""
 
-    @property
-    def text(self) -> str:
-        """All that has been told."""
-        return self._text.getvalue()
+    def add(self, text: str) -> None:
+        """Take more of the text, which has been told."""
+        self._length += len(text)
+        self._checksum = zlib.crc32(text.encode(), self._checksum)
 
     def rest(self, whole: str) -> str:
         """What *whole* has beyond what was told, now counted as told; nothing when it is another text."""
-        told = self.text
-        if not whole.startswith(told):
+        if len(whole) < self._length or zlib.crc32(whole[: self._length].encode()) != self._checksum:
             return ""
-        rest = whole[len(told) :]
+        rest = whole[self._length :]
         self.add(rest)
         return rest
 
@@ -70,6 +68,7 @@ class Call(Told):
 
     __slots__ = (
         "given",
+        "held",
         "id",
         "index",
         "item_id",
@@ -84,8 +83,22 @@ class Call(Told):
         """The id that the tool's result answers to."""
         self.item_id = ""
         self.name = ""
+        self.held: list[str] = []
+        """The pieces of its arguments while it is held back."""
         self.given = ""
         """The arguments that came with the call's beginning; an upstream may repeat them as a delta."""
+
+    def add(self, text: str) -> None:
+        """Take more of the arguments."""
+        super().add(text)
+        if self.index is None and text:
+            self.held.append(text)
+
+    def begin(self, index: int) -> str:
+        """Hold it back no longer: the call *index*. Returns the arguments so far."""
+        self.index = index
+        held, self.held = self.held, []
+        return "".join(held)
 
 
 class Item:
@@ -109,6 +122,15 @@ class Item:
     def may_call(self) -> bool:
         """Whether the item is a call of a tool of the client's, or may yet turn out to be one."""
         return self.kind in ("", *CALL_KINDS)
+
+    def may_be(self, kind: object) -> bool:
+        """Whether the item is of the type *kind*, as far as is known."""
+        if self.kind:
+            return self.kind == kind
+        if self.call is not None:
+            return kind in CALL_KINDS
+        channels = {channel for channel, _ in self.parts}
+        return not channels or (kind == "message") == bool(channels & {"text", "refusal"})
 
     def called(self) -> Call:
         """The item's call, begun now if it is the first time."""
@@ -161,24 +183,29 @@ class Items:
     def repeated(self, values: Sequence[Mapping[str, Any]]) -> list[Item]:
         """The items that *values*, the output of the final response, repeat; new ones for those never heard of.
 
-        A position in the output need not be the output index, since some upstreams leave items out; an id need not
-        be the one in the stream, since some make up new ones.
+        Some upstreams make up new ids, and some leave items out. So an item is found by its id, else by its position
+        if that fits all along, else as the next one of its type that nothing else repeats.
         """
-        named = [self._named_in(value) for value in values]
-        taken = set(named)
-        items: list[Item] = []
-        for position, (item, value) in enumerate(zip(named, values, strict=True)):
-            there = self._found.get(position)
-            if (
-                item is None
-                and there not in taken
-                and there is not None
-                and there.kind in ("", value.get("type"))
-            ):
-                item = there  # noqa: PLW2901
-            items.append(item or self._new())
-            taken.add(items[-1])
-        return items
+        found = [self._named_in(value) for value in values]
+        taken = {item for item in found if item is not None}
+        there = [self._found.get(position) for position in range(len(values))]
+        if all(
+            item is None or item.may_be(value.get("type")) for item, value in zip(there, values, strict=True)
+        ):
+            for position, item in enumerate(there):
+                if found[position] is None and item is not None and item not in taken:
+                    found[position] = item
+                    taken.add(item)
+        return [
+            item or self._next(value.get("type"), taken) for item, value in zip(found, values, strict=True)
+        ]
+
+    def _next(self, kind: object, taken: set[Item]) -> Item:
+        """The first item of the type *kind* that is not *taken*, which it is then; a new one if there is none."""
+        left = (item for item in self._all if item not in taken and item.may_be(kind))
+        item = next(left, None) or self._new()
+        taken.add(item)
+        return item
 
     def _named_in(self, value: Mapping[str, Any]) -> Item | None:
         id, call_id = value.get("id"), value.get("call_id")

@@ -5,7 +5,7 @@ A delta, which is nearly every record, costs one typed read. The others are rare
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from chatmock import jsontext
@@ -70,12 +70,6 @@ class Delta(Place, gc=False):
     delta: str | None = None
 
 
-class DeltaWithLogprobs(Delta, gc=False):
-    """The same, for an answer whose token log probabilities were asked for."""
-
-    logprobs: Any = None
-
-
 class ContentPart(Struct):
     """A complete part of a message or of the model's thinking."""
 
@@ -83,7 +77,6 @@ class ContentPart(Struct):
     text: str | None = None
     refusal: str | None = None
     annotations: list[dict[str, Any]] | None = None
-    logprobs: Any = None
 
 
 class MessageItem(Struct):
@@ -113,8 +106,8 @@ class ResponseObject(Struct):
     """The ``response`` that the first and the last events carry."""
 
     id: str | None = None
-    created_at: int | float | None = None
-    """Unix time in seconds."""
+    created_at: Any = None
+    """Unix time in seconds; whether it is one has yet to be checked."""
     model: str | None = None
     status: str | None = None
     output: list[dict[str, Any]] | None = None
@@ -130,33 +123,13 @@ class FullRecord(Place):
     arguments: str | None = None
     input: str | None = None
     name: str | None = None
-    logprobs: Any = None
     part: ContentPart | None = None
     item: dict[str, Any] | None = None
     annotation: dict[str, Any] | None = None
     response: ResponseObject | None = None
 
 
-class TopLogprob(Struct):
-    """One alternative of a token."""
-
-    token: str
-    logprob: float
-    bytes: list[int] | None = None
-
-
-class TokenLogprob(TopLogprob):
-    """One token of a text."""
-
-    top_logprobs: list[TopLogprob] | None = None
-
-
-class _Logprobs(Struct):
-    tokens: list[TokenLogprob]
-
-
 read_delta: Final = jsontext.reader(Delta)
-read_delta_with_logprobs: Final = jsontext.reader(DeltaWithLogprobs)
 _read_full = jsontext.reader(FullRecord)
 
 
@@ -176,8 +149,8 @@ def read_object(data: bytes) -> dict[str, Any]:
     return jsontext.loads_object(_as_utf8(data))
 
 
-def reread(data: bytes, event: str, read: Callable[[bytes], Delta]) -> Delta | None:
-    """A record that *read* did not take: once more with what is not UTF-8 replaced; None when it says nothing to us.
+def reread(data: bytes, event: str) -> Delta | None:
+    """A record that :data:`read_delta` did not take: once more with what is not UTF-8 replaced; None when it says nothing to us.
 
     :param event: the type by the stream's ``event`` field, for a record without one of its own.
     :raises JSONError: when it is not JSON, or of a known type and another shape.
@@ -186,7 +159,7 @@ def reread(data: bytes, event: str, read: Callable[[bytes], Delta]) -> Delta | N
         return None
     data = _as_utf8(data)
     try:
-        return read(data)
+        return read_delta(data)
     except JSONError:
         kind = jsontext.loads_object(data).get("type") or event
         if isinstance(kind, str) and kind not in KNOWN:
@@ -196,23 +169,6 @@ def reread(data: bytes, event: str, read: Callable[[bytes], Delta]) -> Delta | N
 
 def _as_utf8(data: bytes) -> bytes:
     return data if data.isascii() else data.decode("utf-8", "replace").encode()
-
-
-def chat_logprobs(value: Any) -> list[dict[str, Any]] | None:
-    """The ``logprobs`` of a text as OpenAI chat has them; None for none.
-
-    :raises JSONError: when they have another shape.
-    """
-    if not value:
-        return None
-    return [
-        {**_alternative(token), "top_logprobs": [_alternative(top) for top in token.top_logprobs or ()]}
-        for token in jsontext.convert({"tokens": value}, _Logprobs).tokens
-    ]
-
-
-def _alternative(token: TopLogprob) -> dict[str, Any]:
-    return {"token": token.token, "logprob": token.logprob, "bytes": token.bytes}
 
 
 def read_usage(usage: Any) -> Usage | None:

@@ -138,7 +138,7 @@ async def room(tmp_path: Path) -> AsyncIterator[Room]:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def alone() -> Iterator[None]:
     """Wait until no other test process uses the callback's port."""
     with (Path(tempfile.gettempdir()) / f"chatmock-test-1455-{os.getuid()}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -148,7 +148,7 @@ def _alone() -> Iterator[None]:
 @pytest_twisted.async_yield_fixture()
 async def callback_port() -> AsyncIterator[None]:
     """The real callback port, for this test alone."""
-    lock = _alone()
+    lock = alone()
     await deferToThread(lock.__enter__)
     yield
     lock.__exit__(None, None, None)
@@ -345,6 +345,21 @@ async def test_logout(room: Room) -> None:
     assert not room.file.exists()
     assert other.exists()
     assert await room.run("logout").finish() == (0, f"Nobody was logged in: there is no {room.file}.\n", "")
+
+
+async def test_logout_tells_whose_login_is_used_from_now_on(room: Room) -> None:
+    codex = room.home / ".codex" / "auth.json"
+    codex.parent.mkdir()
+    codex.write_text('{"tokens": {"access_token": "theirs"}}')
+    room.state.mkdir()
+    room.file.write_text("{}")
+    status, out, err = await room.run("logout").finish()
+    assert (status, err) == (0, "")
+    deleted, line = out.splitlines()
+    assert deleted == f"Logged out: {room.file} is deleted."
+    assert line == f"From now on chatmock uses another program's login, for as long as that lasts: {codex}."
+    codex.write_text('{"tokens": null}')
+    assert (await room.run("logout").finish())[1].count("\n") == 1
 
 
 async def test_logout_makes_no_folder(room: Room) -> None:

@@ -15,6 +15,7 @@ from chatmock.events import (
     Finished,
     Opened,
     ReasoningDelta,
+    RefusalDelta,
     TextDelta,
     ToolCallDelta,
     Usage,
@@ -28,7 +29,10 @@ class Played:
     def __init__(self, events: Sequence[Event]) -> None:
         self._events = list(events)
 
+    records = 0
+
     def feed(self, data: bytes) -> list[Event]:
+        self.records += len(data)
         taken, self._events = self._events[: len(data)], self._events[len(data) :]
         return taken
 
@@ -97,17 +101,38 @@ def test_an_answer_that_just_fits_is_whole() -> None:
     assert run(events, max_tokens=3) == events
 
 
-def test_arguments_count_as_well() -> None:
-    out = run(
-        [
-            Opened(),
-            ToolCallDelta(0, "i", "n"),
-            ToolCallDelta(0, arguments="x" * 9),
-            Finished(("tool_calls",)),
-        ],
-        max_tokens=2,
-    )
-    assert out[-2:] == [ToolCallDelta(0, arguments="x" * 8), Finished(("length",), cut=True)]
+BEGUN = ToolCallDelta(0, "i", "n")
+GOES_ON = ToolCallDelta(0, arguments="x" * 9)
+CALLED = Finished(("tool_calls",))
+
+
+def test_arguments_are_never_cut() -> None:
+    events = [Opened(), BEGUN, GOES_ON, GOES_ON, CALLED]
+    assert run(events, max_tokens=2) == events
+
+
+@pytest.mark.parametrize("then", [ToolCallDelta(1, "j", "n"), TextDelta("a"), RefusalDelta("a")])
+def test_arguments_count_and_the_cut_comes_before_what_follows(then: Event) -> None:
+    out = run([Opened(), BEGUN, GOES_ON, GOES_ON, then, CALLED], max_tokens=2)
+    assert out == [Opened(), BEGUN, GOES_ON, GOES_ON, Finished(("length",), cut=True)]
+
+
+def test_what_has_room_after_a_call_is_told() -> None:
+    events = [Opened(), BEGUN, GOES_ON, TextDelta("abc"), CALLED]
+    assert run(events, max_tokens=3) == events
+
+
+def test_a_refusal_is_counted_and_cut_but_not_searched() -> None:
+    events = [Opened(), TextDelta("a E"), RefusalDelta("END of it"), Finished(("stop",))]
+    assert run(events, ["END"]) == [Opened(), TextDelta("a "), TextDelta("E"), *events[2:]]
+    cut = [RefusalDelta("END o"), Finished(("length",), cut=True)]
+    assert run(events, ["END"], 2) == [Opened(), TextDelta("a "), TextDelta("E"), *cut]
+
+
+def test_the_records_are_those_of_the_decoder_within() -> None:
+    decoder = LimitedDecoder(Played(answer("a")), ["x"], None)
+    decoder.feed(b"123")
+    assert decoder.records == 3
 
 
 def test_a_failure_passes() -> None:

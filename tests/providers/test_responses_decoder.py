@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -18,9 +19,11 @@ from chatmock.events import (
 from chatmock.providers.responses_decoder import ResponsesDecoder
 from tests.providers.responses_events import (
     CALLED,
+    LIMIT,
     OPENED,
     STOP,
     added,
+    arguments,
     call,
     chat_citation,
     citation,
@@ -169,25 +172,8 @@ def test_an_answer_that_only_its_last_event_tells() -> None:
     ]
 
 
-def test_logprobs() -> None:
-    tokens = [{"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": [{"token": "b", "logprob": -1}]}]
-    script = [created(), text("a", logprobs=tokens), text("b", logprobs=[]), ended()]
-    wanted = [
-        {
-            "token": "a",
-            "logprob": -0.5,
-            "bytes": [97],
-            "top_logprobs": [{"token": "b", "logprob": -1.0, "bytes": None}],
-        }
-    ]
-    assert play(script, logprobs=True)[1:3] == [TextDelta("a", 0, wanted), TextDelta("b")]
-    assert play(script)[1] == TextDelta("a")
-    whole = {"type": "response.output_text.done", "output_index": 0, "text": "a", "logprobs": tokens}
-    assert play([whole, ended()], logprobs=True)[1] == TextDelta("a", 0, wanted)
-    assert play([whole, ended()])[1] == TextDelta("a")
-    assert play([text("a"), {**whole, "text": "ab"}, ended()], logprobs=True)[2] == TextDelta("b")
-    wrong = play([created(), text("a", logprobs=[{"token": 5}]), ended()], logprobs=True)
-    assert put_together(wrong).failed == "upstream_malformed"
+def test_logprobs_are_passed_over() -> None:
+    assert play([created(), text("a", logprobs=[{"token": 5}]), ended()])[1] == TextDelta("a")
 
 
 def test_crlf_and_several_data_lines() -> None:
@@ -274,3 +260,69 @@ def test_malformed(record: bytes) -> None:
     refusal = refused(decode([record]))
     assert (refusal.kind, refusal.code) == (Kind.UPSTREAM_FAILED, "upstream_malformed")
     assert put_together(decode([frame(text("a")), record, frame(ended())])).failed == "upstream_malformed"
+
+
+@pytest.mark.parametrize("at", ["soon", 1e300, -5, True, None, [1], 1_790_000_000_000])
+def test_a_time_of_creation_that_is_none_is_not_told(at: object) -> None:
+    assert play([created(created_at=at), text("a"), ended()])[0] == Opened("resp_1", 0, "gpt-x")
+
+
+@pytest.mark.parametrize("at", ["1700000000", 1_700_000_000.7])
+def test_a_time_of_creation_in_another_form(at: object) -> None:
+    assert play([created(created_at=at), text("a"), ended()])[0] == OPENED
+
+
+def test_records_count_whether_they_give_events_or_not() -> None:
+    decoder = ResponsesDecoder("Upstream", LIMIT)
+    decoder.feed(b": ping\n\n")
+    assert decoder.records == 0
+    for count, event in enumerate([created(), {"type": "response.web_search_call.searching"}, text("a")], 1):
+        decoder.feed(frame(event))
+        assert decoder.records == count
+    decoder.feed(b": ping\n\n: ping\n\n")
+    assert decoder.records == 3
+
+
+def test_what_is_kept_of_an_answer_does_not_grow_with_it() -> None:
+    decoder = ResponsesDecoder("Upstream", LIMIT)
+    tracemalloc.start()
+    try:
+        sizes = []
+        for event in (
+            created(),
+            text("x" * 10_000),
+            summary("y" * 10_000, 1),
+            text("z", 2),
+            arguments("{", 3),
+        ):
+            decoder.feed(frame(event))
+        decoder.feed(frame(added(4, **call(4))))
+        for _ in range(2):
+            for _ in range(200):
+                decoder.feed(frame(text("x" * 1000)))
+                decoder.feed(frame(summary("y" * 1000, 1)))
+                decoder.feed(frame(arguments("z" * 1000, 4)))
+            sizes.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert sizes[1] - sizes[0] < 20_000
+
+
+@pytest.mark.parametrize("renamed", ["msg_other", None])
+def test_an_output_that_leaves_out_an_item_and_renames_another_doubles_nothing(renamed: str | None) -> None:
+    script = [
+        created(),
+        added(0, type="reasoning", summary=[]),
+        added(1, type="message", content=[]),
+        text("Hello", at=1),
+        added(2, type="message", content=[]),
+        text("again", at=2),
+    ]
+    output = [{**message("Hello"), "id": renamed}, {**message("again!"), "id": "msg_else"}]
+    assert put_together(play([*script, ended(output=output)])).text == "Helloagain!"
+
+
+def test_an_output_of_renamed_items_tells_one_that_was_lost() -> None:
+    script = [created(), text("second", at=1)]
+    output = [{**message("first"), "id": "a"}, {**message("second"), "id": "b"}]
+    assert put_together(play([*script, ended(output=output)])).text == "secondfirst"

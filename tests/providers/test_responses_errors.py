@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import email.utils
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatmock.errors import Kind, Refusal
+from chatmock.providers.chatgpt.errors import read_refusal
 from chatmock.providers.responses_errors import failure
 
 
@@ -116,7 +119,10 @@ def test_usage_limit() -> None:
         resets_in_seconds=86,
     )
     assert refusal.retry_after == 86
-    assert refusal.message.endswith("has been reached. It resets at 2026-09-21T14:13:20Z.")
+    assert refusal.message == (
+        "The Upstream plan's usage limit is reached: The usage limit has been reached. "
+        "It resets at 2026-09-21T14:13:20Z. See: chatmock info"
+    )
     assert refusal.more == {
         "type": "usage_limit_reached",
         "plan_type": "plus",
@@ -125,11 +131,45 @@ def test_usage_limit() -> None:
     }
 
 
-@pytest.mark.parametrize("at", [None, True, "soon", -5, 1e300, 10**30, 1_790_000_000_000, [1]])
-def test_a_reset_that_is_no_time(at: object) -> None:
-    refusal = of(code="usage_limit_reached", resets_at=at, resets_in_seconds=at)
+@pytest.mark.parametrize("code", ["usage_limit_reached", "insufficient_quota"])
+@pytest.mark.parametrize(
+    "at", [None, True, "soon", -5, 1e300, 10**30, 1_790_000_000_000, [1], float("nan"), float("inf"), "-1"]
+)
+def test_a_reset_that_is_no_time(at: object, code: str) -> None:
+    refusal = failure("Upstream", {"code": code, "resets_at": at, "resets_in_seconds": at}, None, 1.0)
     assert refusal.retry_after is None
     assert "resets at" not in refusal.message
+    assert "resets_at" not in refusal.more
+    assert "resets_in_seconds" not in refusal.more
+
+
+def test_numbers_of_a_reset_may_be_texts() -> None:
+    refusal = of(code="usage_limit_reached", resets_at="1990000000", resets_in_seconds="120")
+    assert refusal.retry_after == 120
+    assert refusal.more == {
+        "type": "usage_limit_reached",
+        "resets_at": 1_990_000_000,
+        "resets_in_seconds": 120,
+    }
+
+
+def test_a_reset_counts_from_when_the_response_was_created() -> None:
+    error = {"code": "usage_limit_reached", "resets_at": 1_790_000_100}
+    assert failure("Upstream", error, {"created_at": 1_790_000_000}, 5.0).retry_after == 100
+    assert failure("Upstream", error, {"created_at": 1e300}, 1_790_000_090).retry_after == 10
+    assert failure("Upstream", error, None).retry_after is None
+
+
+@pytest.mark.parametrize("kind", ["usage_limit_reached", "usage_not_included"])
+@pytest.mark.parametrize("reset", [{"resets_at": 1_790_000_100}, {"resets_in_seconds": 60}, {}])
+def test_a_usage_limit_reads_the_same_as_a_status_and_in_a_stream(kind: str, reset: dict[str, int]) -> None:
+    error = {"type": kind, "message": "It is reached.", "plan_type": "plus", **reset}
+    date = email.utils.formatdate(1_790_000_000, usegmt=True)
+    told = read_refusal(429, {"date": date}, json.dumps({"error": error}).encode())
+    said = failure("ChatGPT", error, {"created_at": 1_790_000_000})
+    assert (told.message, told.code, told.more) == (said.message, said.code, said.more)
+    assert (told.kind, told.retry_after) == (said.kind, said.retry_after)
+    assert bool(reset) == (told.retry_after is not None)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from chatmock.events import Opened, TextDelta, Usage
+from chatmock.events import Opened, Usage
 from tests.captures import Recording, parametrised, recordings
 from tests.providers.responses_events import Said, decode, put_together
 
@@ -95,19 +95,3 @@ def test_every_recording(recording: Recording) -> None:
     opened = [event for event in decoded["bytes"] if isinstance(event, Opened)]
     named = Opened(first["id"], int(first["created_at"]), first["model"])
     assert opened == ([] if wanted.failed else [named])
-
-
-@parametrised([recording for recording in STREAMS if "lmstudio" in recording.upstream])
-def test_recorded_logprobs(recording: Recording) -> None:
-    """One list of tokens for the text of each delta that has one, with the fields that OpenAI chat has."""
-    recorded = [
-        event["logprobs"]
-        for event in events_of(recording)
-        if event["type"] == "response.output_text.delta" and event["logprobs"]
-    ]
-    found = [
-        event.logprobs
-        for event in decode([recording.response], logprobs=True)
-        if isinstance(event, TextDelta) and event.logprobs is not None
-    ]
-    assert found == recorded

@@ -69,6 +69,10 @@ class OpenAIIssuer:
         """Seconds before the token endpoint answers, its work being done already."""
         self.omit_refresh_token = False
         """Whether a refresh leaves the old refresh token working and names no new one."""
+        self.omit_id_token = False
+        """Whether a refresh names no new id token, as OpenID Connect allows."""
+        self.omit_access_token = False
+        """Whether a refresh names no new access token, which it should."""
 
         self.device_enabled = True
         self.device_interval: Any = "1"
@@ -268,6 +272,9 @@ class OpenAIIssuer:
         if self.email is not None:
             identity["email"] = self.email
         answer = {"id_token": _jwt(identity), "access_token": access, "token_type": "Bearer"}
+        if chain.current:
+            omitted = {"id_token": self.omit_id_token, "access_token": self.omit_access_token}
+            answer = {name: value for name, value in answer.items() if not omitted.get(name)}
         if not (self.omit_refresh_token and chain.current):
             chain.current = f"rt_{secrets.token_urlsafe(32)}"
             self._chains[chain.current] = chain

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from chatmock.conversation import ChatRequest
 from chatmock.errors import bad_request
-from chatmock.providers.chatgpt.client_fields import ClientFields, one_of
+from chatmock.providers.client_fields import ClientFields, one_of
 from chatmock.providers.chatgpt.contract import SUMMARIES
 from chatmock.providers.chatgpt.defaults import Defaults
 from chatmock.providers.chatgpt.models import EFFORTS

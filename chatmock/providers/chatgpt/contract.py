@@ -19,8 +19,6 @@ DEVICE_PAGE: Final = "/codex/device"
 DEVICE_REDIRECT_PATH: Final = "/deviceauth/callback"
 CALLBACK_PORT: Final = 1455
 CALLBACK_PATH: Final = "/auth/callback"
-REDIRECT_URI: Final = f"http://localhost:{CALLBACK_PORT}{CALLBACK_PATH}"
-"""Fixed by the issuer for its client: always ``localhost``, whatever the callback server listens on."""
 AUTH_CLAIM: Final = "https://api.openai.com/auth"
 """The claim of the tokens that tells account and plan."""
 LOG_IN_AGAIN: Final = frozenset(
@@ -33,6 +31,16 @@ LOG_IN_AGAIN: Final = frozenset(
     ]
 )
 """Errors of the token endpoint after which only a new login helps (1.9)."""
+PASSING_REFUSALS: Final = frozenset(
+    [
+        "rate_limit_exceeded",
+        "server_error",
+        "slow_down",
+        "temporarily_unavailable",
+        "unsupported_country_region_territory",
+    ]
+)
+"""Errors with which a refresh is refused for now, or from where it comes: the login is as good as it was."""
 
 RESPONSES_PATH: Final = "/responses"
 MODELS_PATH: Final = "/models"

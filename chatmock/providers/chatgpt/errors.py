@@ -7,17 +7,19 @@ models and the plan's limits, a page from the edge in front of it all.
 from __future__ import annotations
 
 import email.utils
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from chatmock import jsontext
+from chatmock.durations import sane
 from chatmock.errors import Kind, Refusal
 from chatmock.jsontext import JSONError
 from chatmock.providers.chatgpt.contract import TITLE
 from chatmock.providers.interface import Headers
 from chatmock.providers.openai_errors import ErrorFacts, clean, retry_after, to_refusal
+from chatmock.providers.responses_usage_limits import usage_limit
 
-_EXHAUSTED: Final = ("usage_limit_reached", "usage_not_included")
 _REQUEST_IDS: Final = (
     "x-request-id",
     "x-openai-request-id",
@@ -26,6 +28,8 @@ _REQUEST_IDS: Final = (
     "request-id",
     "cf-ray",
 )
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
+"""Told as it is, although it may look like a secret: whoever asks for support needs it."""
 _TOLD: Final = ("message", "detail", "error_description", "title", "reason")
 
 
@@ -40,9 +44,9 @@ def read_refusal(status: int, headers: Headers, body: bytes) -> Refusal:
         return _of_a_page(status, headers)
     error = told.get("error")
     error = error if isinstance(error, dict) else told
-    kind = error.get("type") if error.get("type") in _EXHAUSTED else error.get("code")
-    if kind in _EXHAUSTED:
-        return _exhausted(str(kind), error, headers)
+    exhausted = usage_limit(TITLE, error, _message({"error": error}), _date(headers), retry_after(headers))
+    if exhausted is not None:
+        return exhausted
     if status == 401:
         return _login_refused(headers)
     if 200 <= status < 300:
@@ -58,39 +62,12 @@ def read_refusal(status: int, headers: Headers, body: bytes) -> Refusal:
     return to_refusal(TITLE, "the login", facts, retry_after(headers))
 
 
-def _exhausted(kind: str, error: Mapping[str, Any], headers: Headers) -> Refusal:
-    """The plan's usage is at its limit: no other try helps before it is reset."""
-    kept = {
-        key: error[key]
-        for key in ("plan_type", "resets_at", "resets_in_seconds")
-        if error.get(key) is not None
-    }
-    if kind == "usage_not_included":
-        message = (
-            f"The ChatGPT plan does not include this use: {_message({'error': error}) or 'no reason given'}"
-        )
-    else:
-        message = (
-            f"The ChatGPT plan's usage limit is reached: {_message({'error': error}) or 'no reason given'}"
-        )
-    message = f"{message.rstrip('.')}. See: chatmock info"
-    wait = _seconds_to_reset(error, headers)
-    return Refusal(Kind.USAGE_EXHAUSTED, message, code=kind, retry_after=wait, more={"type": kind, **kept})
-
-
-def _seconds_to_reset(error: Mapping[str, Any], headers: Headers) -> float | None:
-    """Seconds until the limit is reset, by ``resets_in_seconds``, ``resets_at`` (against the answer's own date) or
-    ``retry-after``."""
-    left, at = error.get("resets_in_seconds"), error.get("resets_at")
-    if isinstance(left, int | float) and left >= 0:
-        return float(left)
-    if isinstance(at, int | float):
-        try:
-            now = email.utils.parsedate_to_datetime(headers.get("date", "")).timestamp()
-        except ValueError:
-            return retry_after(headers)
-        return max(float(at) - now, 0.0)
-    return retry_after(headers)
+def _date(headers: Headers) -> float | None:
+    """When it was answered, in Unix seconds."""
+    try:
+        return sane(email.utils.parsedate_to_datetime(headers.get("date", "")).timestamp())
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _login_refused(headers: Headers) -> Refusal:
@@ -141,4 +118,4 @@ def _text(value: object) -> str:
 
 def _request_id(headers: Headers) -> str:
     found = next((headers[name] for name in _REQUEST_IDS if headers.get(name)), "")
-    return f" (request {clean(found)[:80]})" if found else ""
+    return f" (request {found})" if _REQUEST_ID.fullmatch(found) else ""

@@ -10,7 +10,7 @@ import attrs
 from chatmock import jsontext
 from chatmock.conversation import ChatRequest
 from chatmock.errors import bad_request
-from chatmock.providers.chatgpt.client_fields import ClientFields, one_of
+from chatmock.providers.client_fields import ClientFields, one_of
 from chatmock.providers.chatgpt.contract import (
     HOSTED_TOOL_KEYS,
     HOSTED_TOOL_TYPES,

@@ -18,7 +18,7 @@ from chatmock.conversation import (
 )
 from chatmock.errors import Refusal, bad_request
 from chatmock.providers.chatgpt.call_ids import CallIds
-from chatmock.providers.chatgpt.client_fields import quoted
+from chatmock.providers.client_fields import quoted
 from chatmock.providers.chatgpt.contract import TITLE
 from chatmock.providers.data_urls import cleaned
 

@@ -45,7 +45,6 @@ class _Entry(Struct):
 
     slug: str
     supported_reasoning_levels: list[_Level] | None = None
-    default_reasoning_level: str | None = None
     visibility: str | None = None
     priority: float | None = None
     service_tiers: list[_Tier] | None = None
@@ -86,7 +85,6 @@ def _model(entry: _Entry) -> Model:
         context_length=entry.context_window,
         listed=entry.visibility == "list",
         efforts=tuple(level.effort for level in entry.supported_reasoning_levels or ()),
-        default_effort=entry.default_reasoning_level,
         inputs=tuple(entry.input_modalities or ()),
         service_tiers=tuple(tier.id for tier in entry.service_tiers or ()),
         parallel_tool_calls=entry.supports_parallel_tool_calls,

@@ -110,7 +110,8 @@ def read_redirect(query: str, state: str) -> Secret:
     """The code in the *query* of a redirect that answers the login of *state*; compared in constant time.
 
     :raises LoginFailed: when the issuer says that the login failed.
-    :raises StrayRedirect: when it is no answer to this login.
+    :raises StrayRedirect: when it is no answer to this login, as is everything without its *state*: any page can send
+        a browser here. What such a query says is not repeated.
     """
     try:
         fields = parse_qs(query, max_num_fields=50)
@@ -121,12 +122,12 @@ def read_redirect(query: str, state: str) -> Secret:
     matches = given is not None and hmac.compare_digest(
         given.encode(errors="surrogatepass"), state.encode("ascii")
     )
-    if "error" in fields and (matches or "state" not in fields):
-        raise denied(once.get("error", ""), once.get("error_description", ""))
     if given is None:
         raise StrayRedirect("it has no state, so it cannot be told which login it belongs to")
     if not matches:
         raise StrayRedirect("its state belongs to another login, perhaps an earlier one")
+    if "error" in fields:
+        raise denied(once.get("error", ""), once.get("error_description", ""))
     if "code" not in once:
         raise StrayRedirect("it has no code")
     return Secret(once["code"])
@@ -162,18 +163,13 @@ def refresh_request(issuer: str, client_id: str, refresh_token: Secret) -> Upstr
     )
 
 
-def read_issued(status: int, body: bytes) -> Mapping[str, Any]:
-    """The answer of the token endpoint, which holds ``id_token`` and ``access_token`` and mostly ``refresh_token``.
+def read_issued(status: int, body: bytes, new: bool = False) -> Mapping[str, Any]:
+    """The answer of the token endpoint, of which :func:`~chatmock.providers.chatgpt.tokens.issued` makes a login.
 
-    :raises LoginFailed: when it is an error, or holds no tokens.
+    :param new: whether a code was exchanged, and not a refresh token: a refusal is then no word on the login there is.
+    :raises LoginFailed: when it is an error.
     """
-    answer = _read_success(status, body)
-    if not (_text(answer.get("id_token")) and _text(answer.get("access_token"))):
-        raise LoginFailed(
-            f"{ISSUER_TITLE} answered without tokens. That is a fault on its side: try again later.",
-            status=status,
-        )
-    return answer
+    return _read_success(status, body, refreshing=not new)
 
 
 def device_code_request(issuer: str, client_id: str) -> UpstreamRequest:
@@ -255,9 +251,9 @@ def _interval(value: object) -> float:
     return max(float(text), _LEAST_INTERVAL) if _NUMBER.fullmatch(text.strip()) else _DEVICE_INTERVAL
 
 
-def _read_success(status: int, body: bytes) -> Mapping[str, Any]:
+def _read_success(status: int, body: bytes, refreshing: bool = False) -> Mapping[str, Any]:
     if not 200 <= status < 300:
-        raise refused(status, body)
+        raise refused(status, body, refreshing)
     try:
         answer = jsontext.loads_object(body)
     except JSONError:

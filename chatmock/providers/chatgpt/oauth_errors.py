@@ -10,14 +10,13 @@ import attrs
 
 from chatmock import jsontext
 from chatmock.jsontext import JSONError
+from chatmock.providers import openai_errors
 from chatmock.providers.chatgpt import contract
 
 ISSUER_TITLE: Final = "ChatGPT's login server"
 """What people are told that the issuer is."""
 _MOST_CHARS: Final = 300
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_TOKEN_LIKE: Final = re.compile(r"[A-Za-z0-9_~+=.-]{40,}")
-"""Words that may be a token or a code, should the issuer repeat one in its message."""
 
 
 @attrs.define(eq=False)
@@ -32,22 +31,24 @@ class LoginFailed(Exception):
     """The HTTP status of the issuer's answer, where there was one."""
     passing: bool = False
     """Whether the same request may well succeed a little later."""
+    final: bool = False
+    """Whether only a new login helps (1.9)."""
 
     def __str__(self) -> str:
         return self.message
 
-    @property
-    def final(self) -> bool:
-        """Whether only a new login helps (1.9)."""
-        return self.code in contract.LOG_IN_AGAIN
 
+def refused(status: int, body: bytes, refreshing: bool = False) -> LoginFailed:
+    """The failure that an error answer means.
 
-def refused(status: int, body: bytes) -> LoginFailed:
-    """The failure that an error answer means."""
+    :param refreshing: whether it answers a refresh. A refusal then ends the login, be its code known or not: nothing
+        would come of asking again and again.
+    """
     code, said = _facts(body)
     why = _because(code, said) or "it does not say why"
-    failed = LoginFailed("", code, status, passing=status == 429 or status >= 500)
-    if failed.final:
+    final = code in contract.LOG_IN_AGAIN or (refreshing and _ends_login(status, code, body))
+    failed = LoginFailed("", code, status, passing=status == 429 or status >= 500, final=final)
+    if final:
         advice = "Log in again: chatmock login"
     elif status == 429:
         advice = "Wait a few minutes, then try again."
@@ -57,6 +58,16 @@ def refused(status: int, body: bytes) -> LoginFailed:
         advice = "Try again; if that does not help, log in again: chatmock login"
     failed.message = f"{ISSUER_TITLE} answered {status}: {why}. {advice}"
     return failed
+
+
+def _ends_login(status: int, code: str | None, body: bytes) -> bool:
+    """Whether it is the issuer that refuses, and for good: a page is some proxy's, or of the guard before it."""
+    if status not in (400, 401, 403) or code in contract.PASSING_REFUSALS:
+        return False
+    try:
+        return bool(jsontext.loads_object(body))
+    except JSONError:
+        return False
 
 
 def denied(code: str, description: str) -> LoginFailed:
@@ -95,8 +106,4 @@ def _facts(body: bytes) -> tuple[str | None, str]:
 
 def clean(text: object) -> str:
     """*text* on one line, of bounded length, without control characters or what may be a token."""
-    if not isinstance(text, str):
-        return ""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * _MOST_CHARS]).split())
-    line = _TOKEN_LIKE.sub("***", line)
-    return line if len(line) <= _MOST_CHARS else line[:_MOST_CHARS] + "…"
+    return openai_errors.clean(text, _MOST_CHARS)

@@ -7,7 +7,7 @@ from typing import Any
 
 from chatmock.conversation import ChatRequest, Tool
 from chatmock.errors import Refusal, bad_request
-from chatmock.providers.chatgpt.client_fields import one_of, quoted
+from chatmock.providers.client_fields import one_of, quoted
 from chatmock.providers.chatgpt.contract import TITLE
 
 _CHAT_WIRE = "openai-chat"

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator
 
 from chatmock.conversation import ChatRequest, Image, Text
-from chatmock.providers.chatgpt.client_fields import ClientFields
+from chatmock.providers.client_fields import ClientFields
 from chatmock.providers.chatgpt.contract import CACHE_NAMESPACE
 
 _MOST_HEADER_CHARS = 256

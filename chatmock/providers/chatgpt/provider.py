@@ -24,7 +24,7 @@ from chatmock.providers.interface import (
     StreamDecoder,
     UpstreamRequest,
 )
-from chatmock.providers.output_limits import BYTES_PER_TOKEN, LimitedDecoder
+from chatmock.providers.output_limits import MAX_TOKENS_NOTE, LimitedDecoder, kept_to
 from chatmock.providers.responses_decoder import ResponsesDecoder
 
 
@@ -50,9 +50,7 @@ class ChatGPT:
         if asked.ignored:
             notes[IGNORED] = ", ".join(asked.ignored)
         if chat.max_tokens is not None:
-            notes["x-chatmock-max-tokens"] = (
-                f"{chat.max_tokens}, kept to by chatmock: it takes {BYTES_PER_TOKEN} bytes for a token"
-            )
+            notes[MAX_TOKENS_NOTE] = kept_to(chat.max_tokens)
         headers = {
             **self._headers(credential, "text/event-stream"),
             "Content-Type": "application/json",

@@ -16,7 +16,7 @@ from chatmock.conversation import ChatRequest, ResponseFormat
 from chatmock.errors import bad_request
 from chatmock.providers.chatgpt import contract
 from chatmock.providers.chatgpt.asked_reasoning import asked_reasoning
-from chatmock.providers.chatgpt.client_fields import ClientFields
+from chatmock.providers.client_fields import ClientFields
 from chatmock.providers.chatgpt.defaults import Defaults
 from chatmock.providers.chatgpt.hosted_tools import choice_override, hosted_tools
 from chatmock.providers.chatgpt.input_items import input_items, leading_text

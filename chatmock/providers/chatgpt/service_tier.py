@@ -5,7 +5,7 @@ from __future__ import annotations
 from chatmock.conversation import ChatRequest
 from chatmock.errors import bad_request
 from chatmock.model import Model
-from chatmock.providers.chatgpt.client_fields import ClientFields
+from chatmock.providers.client_fields import ClientFields
 from chatmock.providers.chatgpt.contract import FAST_TIER, TITLE
 from chatmock.providers.chatgpt.defaults import Defaults
 from chatmock.providers.chatgpt.models import PRESUMED

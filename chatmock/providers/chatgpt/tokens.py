@@ -17,7 +17,8 @@ from chatmock.providers.chatgpt.contract import AUTH_CLAIM
 from chatmock.providers.jwt import claims, expiry
 from chatmock.settings import Secret
 
-_FILE_KEYS = ("tokens", "last_refresh", "login_needed")
+FILE_KEYS = ("tokens", "last_refresh", "login_needed")
+"""What of the file is chatmock's to write; the rest is kept."""
 _TOKEN_KEYS = ("id_token", "access_token", "refresh_token", "account_id")
 
 
@@ -93,7 +94,7 @@ def read_tokens(data: bytes) -> Tokens | None:
         _text(held.get("account_id")) or account_id(id_token),
         _text(body.get("last_refresh")) or "",
         _text(body.get("login_needed")) or "",
-        {key: value for key, value in body.items() if key not in _FILE_KEYS},
+        {key: value for key, value in body.items() if key not in FILE_KEYS},
         {key: value for key, value in held.items() if key not in _TOKEN_KEYS},
     )
 
@@ -115,31 +116,44 @@ def write_tokens(tokens: Tokens) -> bytes:
 
 
 def issued(answer: Mapping[str, Any], now: float, before: Tokens | None = None) -> Tokens:
-    """The login out of an answer of the token endpoint; what the answer leaves out stays as *before*.
+    """The login out of an answer of the token endpoint; what the answer leaves out stays as *before* (1.9).
+
+    A refresh token is kept whatever else is amiss, since the one before it may be spent: an answer without an access
+    token then leaves the old one.
 
     :param now: Unix time in seconds.
+    :param before: the login that was refreshed; None for a new one, which must have an id token.
     :raises JSONError: when the answer holds no tokens.
     """
-    access, identity = _text(answer.get("access_token")), _text(answer.get("id_token"))
-    if access is None or identity is None:
-        raise JSONError("the answer holds no id_token and access_token")
-    refresh = _text(answer.get("refresh_token"))
-    kept = None if before is None else before.refresh_token
-    id_token = Secret(identity)
-    return Tokens(
-        id_token,
-        Secret(access),
-        kept if refresh is None else Secret(refresh),
-        account_id(id_token) or ("" if before is None else before.account_id),
-        dt.datetime.fromtimestamp(now, dt.UTC).isoformat().replace("+00:00", "Z"),
-        more={} if before is None else before.more,
-        more_tokens={} if before is None else before.more_tokens,
+    access, identity, refresh = (
+        _secret(answer.get(name)) for name in ("access_token", "id_token", "refresh_token")
+    )
+    issued_at = dt.datetime.fromtimestamp(now, dt.UTC).isoformat().replace("+00:00", "Z")
+    if before is None:
+        if access is None or identity is None:
+            raise JSONError("the answer holds no id_token and access_token")
+        return Tokens(identity, access, refresh, account_id(identity), issued_at)
+    if access is None and refresh is None:
+        raise JSONError("the answer holds no access_token")
+    return attrs.evolve(
+        before,
+        id_token=identity or before.id_token,
+        access_token=access or before.access_token,
+        refresh_token=refresh or before.refresh_token,
+        account_id=(identity and account_id(identity)) or before.account_id,
+        last_refresh=issued_at,
+        login_needed="",
     )
 
 
 def _auth(token: Secret) -> Mapping[str, Any]:
     auth = claims(token).get(AUTH_CLAIM)
     return auth if isinstance(auth, dict) else {}
+
+
+def _secret(value: object) -> Secret | None:
+    text = _text(value)
+    return None if text is None else Secret(text)
 
 
 def _text(value: object) -> str | None:

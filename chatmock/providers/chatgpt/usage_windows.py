@@ -10,7 +10,7 @@ from typing import Final, Literal
 import attrs
 
 from chatmock import jsontext
-from chatmock.durations import LATEST, instant
+from chatmock.durations import LATEST, LONGEST, bounded, instant
 from chatmock.jsontext import JSONError, Struct
 from chatmock.providers.chatgpt.contract import USAGE_HEADERS
 
@@ -18,10 +18,8 @@ Position = Literal["primary", "secondary"]
 
 _POSITIONS: Final[tuple[Position, ...]] = ("primary", "secondary")
 _USED: Final = re.compile(r"(?:([a-z0-9_-]+)-)?(?:primary|secondary)-used-percent")
-_NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?")
 _MOST_PERCENT: Final = 10_000.0
-_MOST_MINUTES: Final = 10 * 366 * 1440.0
-_MOST_SECONDS: Final = _MOST_MINUTES * 60
+_MOST_MINUTES: Final = LONGEST / 60
 _MOST_BALANCE: Final = 1e15
 _MOST_FAMILIES: Final = 32
 """Families are kept once told; without an end an upstream that invents names would fill the file."""
@@ -117,7 +115,7 @@ def read_windows(headers: Mapping[str, str]) -> UsageWindows | None:
         told.get("plan-type") or None,
         told.get("active-limit") or None,
         _credits(told),
-        _number(told.get("primary-over-secondary-limit-percent"), _MOST_PERCENT),
+        bounded(told.get("primary-over-secondary-limit-percent"), _MOST_PERCENT),
         {family: name for family, name in names.items() if name},
     )
 
@@ -125,13 +123,13 @@ def read_windows(headers: Mapping[str, str]) -> UsageWindows | None:
 def _family(told: Mapping[str, str], family: str) -> Iterator[Window]:
     for position in _POSITIONS:
         prefix = f"{family}-{position}-" if family else f"{position}-"
-        used = _number(told.get(f"{prefix}used-percent"), _MOST_PERCENT)
+        used = bounded(told.get(f"{prefix}used-percent"), _MOST_PERCENT)
         minutes = _whole(told.get(f"{prefix}window-minutes"), _MOST_MINUTES)
-        resets_at = _number(told.get(f"{prefix}reset-at"), LATEST) or None
+        resets_at = bounded(told.get(f"{prefix}reset-at"), LATEST) or None
         # A limit that the plan does not have is told as one of no length.
         if used is None or (used == minutes == 0 and resets_at is None):
             continue
-        resets_in = _whole(told.get(f"{prefix}reset-after-seconds"), _MOST_SECONDS)
+        resets_in = _whole(told.get(f"{prefix}reset-after-seconds"), LONGEST)
         yield Window(family, position, used, minutes or None, resets_in, resets_at)
 
 
@@ -139,7 +137,7 @@ def _credits(told: Mapping[str, str]) -> Credits | None:
     balance = told.get("credits-balance")
     found = Credits(
         _flag(told.get("credits-has-credits")),
-        None if _number(balance, _MOST_BALANCE) is None else balance,
+        None if bounded(balance, _MOST_BALANCE) is None else balance,
         _flag(told.get("credits-unlimited")),
     )
     return None if found == Credits() else found
@@ -149,19 +147,9 @@ def _flag(text: str | None) -> bool | None:
     return {"true": True, "1": True, "false": False, "0": False}.get((text or "").lower())
 
 
-def _number(text: str | None, most: float) -> float | None:
-    if text is None or _NUMBER.fullmatch(text) is None:
-        return None
-    return _within(float(text), most)
-
-
-def _whole(text: str | None, most: float) -> int | None:
-    number = _number(text, most)
+def _whole(value: object, most: float) -> int | None:
+    number = bounded(value, most)
     return None if number is None else int(number)
-
-
-def _within(number: float | None, most: float) -> float | None:
-    return number if number is not None and 0 <= number <= most else None
 
 
 def merge(before: Snapshot | None, now: Snapshot) -> Snapshot:
@@ -288,7 +276,7 @@ def from_json(data: bytes) -> Snapshot:
             file.plan,
             file.active_limit,
             None if credit is None else Credits(credit.has_credits, credit.balance, credit.unlimited),
-            _within(file.primary_over_secondary_limit_percent, _MOST_PERCENT),
+            bounded(file.primary_over_secondary_limit_percent, _MOST_PERCENT),
             {family: shape.limit_name for family, shape in families.items() if shape.limit_name},
         ),
         captured_at,
@@ -301,15 +289,13 @@ def _windows_from(family: str, shape: _FamilyShape | _FileShape) -> Iterator[Win
         window: _WindowShape | None = getattr(shape, position)
         if window is None:
             continue
-        if _within(window.used_percent, _MOST_PERCENT) is None:
+        if bounded(window.used_percent, _MOST_PERCENT) is None:
             raise JSONError(f"used_percent of {position} is no percentage")
-        minutes = _within(window.window_minutes, _MOST_MINUTES)
-        resets_in = _within(window.resets_in_seconds, _MOST_SECONDS)
         yield Window(
             family,
             position,
             window.used_percent,
-            None if minutes is None else int(minutes),
-            None if resets_in is None else int(resets_in),
-            _within(window.resets_at, LATEST),
+            _whole(window.window_minutes, _MOST_MINUTES),
+            _whole(window.resets_in_seconds, LONGEST),
+            bounded(window.resets_at, LATEST),
         )

@@ -70,7 +70,11 @@ class _Budget:
 
     def _spend(self, name: str, value: Any, instance: Any) -> None:
         size = len(instance) if isinstance(instance, list | dict | str) else 1
-        cost = size * size if name == "uniqueItems" else size + (len(value) if isinstance(value, list | dict) else 1)
+        cost = (
+            size * size
+            if name == "uniqueItems"
+            else size + (len(value) if isinstance(value, list | dict) else 1)
+        )
         self._left -= cost + _KEYWORD_COST
         if self._left < 0:
             raise _TooCostly

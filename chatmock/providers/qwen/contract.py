@@ -30,6 +30,35 @@ SOURCE: Final = "web"
 VERSION: Final = "0.3.11"
 """The value of ``Version``: the page's own version; 0.2.63 to 0.3.12 have been seen."""
 
+# --- the request (A1.1, A1.3) -----------------------------------------------------------------------------------
+
+CHAT_TITLE: Final = "New Chat"
+CHAT_MODE: Final = "normal"
+CHAT_TYPE: Final = "t2t"
+PROTOCOL_VERSION: Final = "2.1"
+"""The body's ``version``."""
+OUTPUT_SCHEMA: Final = "phase"
+"""With another one the stream's frames tell no phase."""
+MOST_BODY_BYTES: Final = 128_000
+"""Bytes of JSON; the gateway answers larger ones with a captcha: 117 KB passed, 129 KB did not (A1.2)."""
+AUTO_MODE: Final = "Auto"
+THINKING_MODE: Final = "Thinking"
+FAST_MODE: Final = "Fast"
+SUMMARY_FORMAT: Final = "summary"
+"""The ``thinking_format`` that gives frames of the phase ``thinking_summary``."""
+FULL_FORMAT: Final = "full"
+"""The ``thinking_format`` that gives frames of the phase ``think``."""
+THINKING_BUDGETS: Final = {
+    "minimal": 1_024,
+    "low": 4_096,
+    "medium": 16_384,
+    "high": 38_912,
+    "xhigh": 65_536,
+    "max": 81_920,
+    "ultra": 81_920,
+}
+"""The most tokens to think with, by effort: chatmock's choice, up to what models were seen to have."""
+
 # --- the stream (A1.4) ------------------------------------------------------------------------------------------
 
 ANSWER: Final = "answer"
@@ -87,6 +116,8 @@ CAPTCHA: Final = "upstream_captcha"
 
 # --- models (A1.1) ----------------------------------------------------------------------------------------------
 
+ALIASES: Final = {"qwen": "qwen3.7-plus", "qwen3-max-preview": "qwen3.8-max"}
+"""Names that clients were told, to the models that stand in for them now; the owner's own go before these."""
 EFFORTS: Final = ("none", "low", "medium", "high")
 """The efforts that a model which thinks can be asked for; the request says them in the site's own words."""
 

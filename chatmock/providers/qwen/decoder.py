@@ -59,6 +59,7 @@ class QwenDecoder:
         "_usage",
         "_waiting",
         "chat_id",
+        "records",
         "response_id",
     )
 
@@ -77,6 +78,8 @@ class QwenDecoder:
         self._usage: Usage | None = None
         self._cited: set[str] = set()
         self._waiting: list[Annotation] = []
+        self.records = 0
+        """The records read so far; keep-alives are none."""
         self.chat_id = ""
         """The chat the answer belongs to; empty until it is told."""
         self.response_id = ""
@@ -132,6 +135,7 @@ class QwenDecoder:
         for data, _ in records:
             record = read_record(data)
             if record is not None:
+                self.records += record.info is None
                 self._read(record, data, events)
             if self._ended:
                 return

@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chatmock.jsontext import JSONError
 from chatmock.providers.chatgpt import contract, oauth
 from chatmock.providers.chatgpt.oauth import DeviceCode, Grant, LoginFailed, StrayRedirect
+from chatmock.providers.chatgpt.tokens import Tokens, issued
 from chatmock.providers.interface import UpstreamRequest
 from chatmock.settings import Secret
 
@@ -29,10 +31,11 @@ def form(request: UpstreamRequest) -> dict[str, str]:
     return {name: value for name, [value] in parse_qs(request.body.decode(), strict_parsing=True).items()}
 
 
-def failure(status: int, body: Any) -> LoginFailed:
+def failure(status: int, body: Any, new: bool = True) -> LoginFailed:
+    """What becomes of an answer to a code, or else to a refresh token."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(LoginFailed) as caught:
-        oauth.read_issued(status, data)
+        oauth.read_issued(status, data, new)
     return caught.value
 
 
@@ -113,10 +116,76 @@ def test_tokens_are_read() -> None:
     "body",
     [{}, {"access_token": "a"}, {"id_token": "i"}, {"id_token": "i", "access_token": 1}, {"id_token": "", "access_token": "a"}],
 )  # fmt: skip
-def test_a_success_without_tokens_is_a_failure(body: Any) -> None:
-    failed = failure(200, body)
-    assert "without tokens" in failed.message
-    assert not failed.final
+def test_a_new_login_has_both_tokens(body: Any) -> None:
+    with pytest.raises(JSONError):
+        issued(oauth.read_issued(200, json.dumps(body).encode(), new=True), 0.0)
+
+
+BEFORE = Tokens(
+    Secret("i0"),
+    Secret("a0"),
+    Secret("r0"),
+    "account-0",
+    "then",
+    "refused",
+    more={"k": 1},
+    more_tokens={"t": 2},
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "tokens"),
+    [
+        ({"id_token": "i", "access_token": "a", "refresh_token": "r"}, ("i", "a", "r")),
+        ({"access_token": "a", "refresh_token": "r"}, ("i0", "a", "r")),
+        ({"access_token": "a"}, ("i0", "a", "r0")),
+        ({"id_token": "", "access_token": "a", "refresh_token": ""}, ("i0", "a", "r0")),
+        ({"refresh_token": "r"}, ("i0", "a0", "r")),
+        ({"refresh_token": "r", "access_token": 5, "id_token": None}, ("i0", "a0", "r")),
+    ],
+)  # fmt: skip
+def test_what_a_refresh_leaves_out_stays(answer: Any, tokens: tuple[str, str, str]) -> None:
+    identity, access, refresh = map(Secret, tokens)
+    assert issued(answer, 0.0, BEFORE) == Tokens(
+        identity, access, refresh, "account-0", "1970-01-01T00:00:00Z", "", {"k": 1}, {"t": 2}
+    )
+
+
+@pytest.mark.parametrize("answer", [{}, {"id_token": "i"}, {"access_token": "", "refresh_token": 5}])
+def test_a_refresh_without_tokens_is_none(answer: Any) -> None:
+    with pytest.raises(JSONError):
+        issued(answer, 0.0, BEFORE)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"error": {"code": "account_deactivated", "message": "No."}}, "account_deactivated"),
+        ({"error": "odd_error", "error_description": "No."}, "odd_error"),
+        ({"detail": "It is not allowed."}, None),
+    ],
+)
+def test_a_refused_refresh_ends_the_login_whatever_the_code(status: int, body: Any, code: str | None) -> None:
+    failed = failure(status, body, new=False)
+    assert (failed.code, failed.final, failed.passing) == (code, True, False)
+    assert "Log in again: chatmock login" in failed.message
+    assert not failure(status, body, new=True).final
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        *[(403, {"error": code}) for code in sorted(contract.PASSING_REFUSALS)],
+        (403, b"<html>Just a moment...</html>"),
+        (403, b""),
+        (404, {"detail": "Not Found"}),
+        (429, {"error": "odd_error"}),
+        (500, {"error": "odd_error"}),
+    ],
+)
+def test_a_refresh_that_is_refused_for_now_does_not(status: int, body: Any) -> None:
+    assert not failure(status, body, new=False).final
 
 
 @pytest.mark.parametrize(
@@ -254,18 +323,18 @@ def test_a_redirect_of_this_login_holds_the_code() -> None:
         "", "hello", "code=c", f"state={STATE}", f"state={STATE}&code=", f"state={STATE[:-1]}&code=c",
         f"state={STATE.upper()}&code=c", f"state={STATE}&state={STATE}&code=c", f"state={STATE}&code=c&code=d",
         "state=%ff%00%F0%9F&code=c", "state=\udcff&code=c", "state=wrong&error=access_denied",
-        f"state={STATE}&state=x&error=access_denied", "&".join(f"x{i}=1" for i in range(100)),
+        f"state={STATE}&state=x&error=access_denied", "error=access_denied&error_description=words", "&".join(f"x{i}=1" for i in range(100)),
     ],
 )  # fmt: skip
 def test_a_redirect_of_another_login_is_stray(redirect: str) -> None:
     with pytest.raises(StrayRedirect) as caught:
         oauth.read_redirect(redirect, STATE)
     assert str(caught.value).isprintable()
+    assert "words" not in str(caught.value)
 
 
-@pytest.mark.parametrize("state", [{}, {"state": STATE}])
-def test_a_refusal_in_the_redirect_ends_the_login(state: dict[str, str]) -> None:
-    redirect = query(**state, code="c", error="access_denied", error_description="You said\nno.")
+def test_a_refusal_in_the_redirect_ends_the_login() -> None:
+    redirect = query(state=STATE, code="c", error="access_denied", error_description="You said\nno.")
     with pytest.raises(LoginFailed) as caught:
         oauth.read_redirect(redirect, STATE)
     assert caught.value.code == "access_denied"
@@ -274,7 +343,7 @@ def test_a_refusal_in_the_redirect_ends_the_login(state: dict[str, str]) -> None
 
 def test_a_refusal_without_words() -> None:
     with pytest.raises(LoginFailed) as caught:
-        oauth.read_redirect("error=not+a+code+%3Cb%3E", STATE)
+        oauth.read_redirect(f"state={STATE}&error=not+a+code+%3Cb%3E", STATE)
     assert caught.value.code is None
     assert "not a code" in caught.value.message
 

@@ -386,3 +386,10 @@ def test_when_it_was_opened(at: Any, told: int) -> None:
     record = {**answer("a"), "timestamp": at}
     events: list[Event] = play(record, finish())
     assert events[0] == Opened(ANSWER, told)
+
+
+def test_an_early_end_is_not_waited_for() -> None:
+    for end in ({"response.stopped": {"chat_id": CHAT}}, {"done": True}):
+        decoder = QwenDecoder("Upstream", LIMIT)
+        events = decoder.feed(written([answer("a"), end]))
+        assert [type(event) for event in events] == [Opened, TextDelta, Failed]

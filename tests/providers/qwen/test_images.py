@@ -164,6 +164,7 @@ def test_how_long_a_link_works(query: str, seconds: float | None) -> None:
     [
         "https://store.evil.example/a.png",
         "https://aliyuncs.com.evil.example/a.png",
+        "https://b.oss.aliyuncs.com.evil.example/a.png",
         "https://evilaliyuncs.com/a.png",
         "https://aliyuncs.com/a.png",
         "https://evil.example/.oss.aliyuncs.com/a.png",

@@ -1,4 +1,4 @@
-"""The client's extra fields, read one by one. What nobody reads is what this backend cannot take (spec chatgpt.md, 2.12)."""
+"""The client's extra fields, read one by one. What nobody reads is what the upstream cannot take (spec chatgpt.md, 2.12)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,101 @@
+"""The JSON bodies that the site takes (spec upstreams.md, A1.1, A1.3). Times are milliseconds in one and seconds in another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from chatmock import jsontext
+from chatmock.errors import bad_request
+from chatmock.providers.qwen import contract
+from chatmock.providers.qwen.contract import MOST_BODY_BYTES, TITLE
+
+
+def new_chat(model: str, now_ms: int) -> dict[str, Any]:
+    """The body that opens a chat.
+
+    :param now_ms: Unix time in milliseconds.
+    """
+    return {
+        "title": contract.CHAT_TITLE,
+        "chatId": "",
+        "models": [model],
+        "project_id": "",
+        "timestamp": now_ms,
+        "chat_type": contract.CHAT_TYPE,
+        "chat_mode": contract.CHAT_MODE,
+    }
+
+
+def completion(
+    chat_id: str,
+    parent_id: str | None,
+    model: str,
+    content: str,
+    files: Sequence[Mapping[str, Any]],
+    features: Mapping[str, Any],
+    now_s: int,
+    new_id: Callable[[], str],
+) -> dict[str, Any]:
+    """The body that asks one message in a chat.
+
+    :param parent_id: the id of the answer it goes on from; None for a chat's first message.
+    :param files: uploaded pictures as a message names them.
+    :param features: the ``feature_config``, see :func:`~chatmock.providers.qwen.features.asked_features`.
+    :param now_s: Unix time in seconds.
+    :param new_id: makes a fresh UUID; called twice.
+    """
+    message = {
+        "id": None,
+        "fid": new_id(),
+        "parentId": parent_id,
+        "parent_id": parent_id,
+        "childrenIds": [new_id()],
+        "role": "user",
+        "content": content,
+        "user_action": "chat",
+        "files": list(files),
+        "timestamp": now_s,
+        "models": [model],
+        "model": "",
+        "chat_type": contract.CHAT_TYPE,
+        "sub_chat_type": contract.CHAT_TYPE,
+        "feature_config": dict(features),
+        "extra": {"meta": {"subChatType": contract.CHAT_TYPE}},
+    }
+    return {
+        "stream": True,
+        "version": contract.PROTOCOL_VERSION,
+        "incremental_output": True,
+        "chatId": chat_id,
+        "chat_id": chat_id,
+        "chat_mode": contract.CHAT_MODE,
+        "model": model,
+        "parentId": parent_id,
+        "parent_id": parent_id,
+        "messages": [message],
+        "timestamp": now_s,
+    }
+
+
+def stop(chat_id: str, response_id: str) -> dict[str, Any]:
+    """The body that ends an answer, so that its chat is free for the next message."""
+    return {"chat_id": chat_id, "response_id": response_id}
+
+
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """*body* as JSON, if the site's gateway lets it pass.
+
+    :raises Refusal: bad request, code ``context_length_exceeded``, when it is longer than
+        :data:`~chatmock.providers.qwen.contract.MOST_BODY_BYTES`.
+    """
+    data = jsontext.dumps(body)
+    if len(data) > MOST_BODY_BYTES:
+        raise bad_request(
+            f"The conversation takes {len(data):,} bytes as {TITLE} is sent it; its web chat takes {MOST_BODY_BYTES:,} "
+            "a message. Shorten 'messages' (earlier turns, results of tools, pasted files) or offer fewer 'tools', or "
+            "go on from the last answer with everything before it unchanged: then only what is new is sent.",
+            param="messages",
+            code="context_length_exceeded",
+        )
+    return data

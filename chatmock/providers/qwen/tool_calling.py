@@ -1,0 +1,207 @@
+"""Turns the text of an answer into prose and calls of tools (spec upstreams.md, A1.7; issue 4, point 4).
+
+A decoder around a decoder. Which calls count:
+
+* One of a tool that may not be called now is prose, as it was written: the model talks about calls, or makes a tool up.
+* One whose arguments do not fit the schema is a call all the same: the client's own checks tell the model what is wrong
+  better than a failed answer. For a tool that is ``strict`` the answer fails, since its client relies on the schema.
+* Where a call is forced, a first one that does not fit is none, and an answer without a call fails. Prose is held back
+  until there is a call, so that a caller can ask once more, with
+  :func:`~chatmock.providers.qwen.tool_prompt.repair_note`, before the client has been given any of the answer.
+* A result that the model makes up after its calls ends the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import attrs
+
+from chatmock import jsontext
+from chatmock.conversation import Tool, ToolChoice
+from chatmock.errors import Kind, Refusal
+from chatmock.events import Event, Failed, Finished, TextDelta, ToolCallDelta, Usage
+from chatmock.providers.interface import StreamDecoder
+from chatmock.providers.qwen.argument_schemas import fault
+from chatmock.providers.qwen.contract import TITLE
+from chatmock.providers.qwen.tool_markup import DEFAULT_LIMIT, Call, CallTooLarge, ToolMarkup
+from chatmock.providers.qwen.tool_prompt import INVALID_TOOL_CALL, NO_TOOL_CALL, RESPONSE_OPEN
+
+_WITHHELD_LIMIT: Final = DEFAULT_LIMIT
+_SPACE_LIMIT: Final = 1000
+_CALLED: Final = Finished(("tool_calls",), cut=True)
+
+
+class ToolCallingDecoder:
+    """A :class:`~chatmock.providers.interface.StreamDecoder` that finds the calls in another one's single answer.
+
+    The thinking passes as it is: calls stand in the answer only. White space before, between and after calls is dropped.
+
+    :param tools: those that may be called now, see :attr:`~chatmock.providers.qwen.tool_offer.Offer.usable`.
+    :param choice: with the mode ``required`` or ``named``, the answer must hold a call.
+    :param parallel: whether there may be several calls; else the answer is cut after the first.
+    :param id_prefix: what the ids of calls begin with; must not be the same for two answers of a conversation.
+    """
+
+    def __init__(
+        self,
+        decoder: StreamDecoder,
+        tools: Sequence[Tool],
+        choice: ToolChoice,
+        parallel: bool,
+        id_prefix: str,
+    ) -> None:
+        self._decoder = decoder
+        named = choice.name if choice.mode == "named" else None
+        self._tools: Mapping[str, Tool] = {t.name: t for t in tools if named is None or t.name == named}
+        self._forced = choice.mode in ("required", "named")
+        self._parallel = parallel
+        self._id_prefix = id_prefix
+        self._markup = ToolMarkup()
+        self._calls = 0
+        self._told = False
+        """Whether prose has been given since the beginning, or since the last call."""
+        self._space = ""
+        """White space that is dropped if a call, or nothing, follows; after it maybe the beginning of a made-up result."""
+        self._withheld: list[TextDelta] = []
+        """The prose before a call that is forced."""
+        self._withheld_chars = 0
+        self._ended = False
+        self.fault: str | None = None
+        """What is wrong with the arguments on which the answer failed."""
+
+    @property
+    def records(self) -> int:
+        """How many records of the stream have been read."""
+        return self._decoder.records
+
+    def feed(self, data: bytes) -> Sequence[Event]:
+        """Take the next bytes."""
+        return () if self._ended else self._read(self._decoder.feed(data))
+
+    def close(self) -> Sequence[Event]:
+        """End of input."""
+        return () if self._ended else self._read(self._decoder.close())
+
+    def _read(self, events: Sequence[Event]) -> list[Event]:
+        out: list[Event] = []
+        for event in events:
+            self._take(event, out)
+            if self._ended:
+                break
+        return out
+
+    def _take(self, event: Event, out: list[Event]) -> None:
+        match event:
+            case TextDelta(text=text):
+                self._pieces(text, out)
+            case Usage():
+                self._settle(out)
+                if not self._ended:
+                    out.append(event)
+            case Finished():
+                self._settle(out)
+                if not self._ended:
+                    self._finish(event, out)
+            case Failed():
+                self._end(event, out)
+            case _:
+                out.append(event)
+
+    def _settle(self, out: list[Event]) -> None:
+        """The text is complete: give what was held back. There is nothing left for a second time."""
+        self._pieces(None, out)
+        space, self._space = self._space, ""
+        if not self._ended and (space.strip() or not self._calls):
+            self._give(space, out)
+
+    def _pieces(self, text: str | None, out: list[Event]) -> None:
+        """Take more text, or None for its end."""
+        try:
+            pieces = self._markup.close() if text is None else self._markup.feed(text)
+        except CallTooLarge as error:
+            self._fail(f"{TITLE} wrote a call that is not read any further: {error}.", INVALID_TOOL_CALL, out)
+            return
+        for piece in pieces:
+            if isinstance(piece, Call) and piece.name in self._tools:
+                self._call(piece, self._tools[piece.name], out)
+            else:
+                self._prose(piece.source if isinstance(piece, Call) else piece.text, out)
+            if self._ended:
+                break
+
+    def _prose(self, text: str, out: list[Event]) -> None:
+        if not self._told:
+            text, self._space = self._space + text, ""
+            word = text.lstrip()
+            if self._calls and word.startswith(RESPONSE_OPEN):
+                self._end(_CALLED, out)
+                return
+            if (not word or (self._calls and RESPONSE_OPEN.startswith(word))) and len(text) < _SPACE_LIMIT:
+                self._space = text
+                return
+            self._told = True
+        self._give(text, out)
+
+    def _give(self, text: str, out: list[Event]) -> None:
+        if not text:
+            return
+        if not self._forced or self._calls:
+            out.append(TextDelta(text))
+            return
+        self._withheld.append(TextDelta(text))
+        self._withheld_chars += len(text)
+        if self._withheld_chars > _WITHHELD_LIMIT:
+            self._fail_without_call(out)
+
+    def _call(self, call: Call, tool: Tool, out: list[Event]) -> None:
+        wrong = fault(tool.parameters or {}, jsontext.loads_object(call.arguments))
+        if wrong is not None and self._forced and not self._calls:
+            self.fault = wrong
+            self._fail_without_call(out)
+            return
+        if wrong is not None and tool.strict:
+            self.fault = wrong
+            self._fail(
+                f"{TITLE} called {call.name!r} with arguments that do not fit its schema, and the tool is strict: "
+                f"{wrong}. Ask again.",
+                INVALID_TOOL_CALL,
+                out,
+            )
+            return
+        out += self._withheld
+        out.append(ToolCallDelta(self._calls, f"{self._id_prefix}{self._calls}", call.name, call.arguments))
+        self._calls += 1
+        self._withheld, self._space, self._told = [], "", False
+        if not self._parallel:
+            self._end(_CALLED, out)
+
+    def _finish(self, finished: Finished, out: list[Event]) -> None:
+        if self._calls:
+            reasons = tuple("tool_calls" if reason == "stop" else reason for reason in finished.reasons)
+            self._end(attrs.evolve(finished, reasons=reasons), out)
+        elif self._forced:
+            self._fail_without_call(out)
+        else:
+            self._end(finished, out)
+
+    def _fail_without_call(self, out: list[Event]) -> None:
+        why = (
+            "answered without calling one"
+            if self.fault is None
+            else f"called one with wrong arguments: {self.fault}"
+        )
+        self._fail(
+            f"A call of a tool was asked for, and {TITLE} {why}. Ask again, or leave 'tool_choice' at auto.",
+            NO_TOOL_CALL,
+            out,
+        )
+
+    def _fail(self, message: str, code: str, out: list[Event]) -> None:
+        self._end(Failed(Refusal(Kind.UPSTREAM_FAILED, message, code=code)), out)
+
+    def _end(self, event: Finished | Failed, out: list[Event]) -> None:
+        self._ended = True
+        self._withheld = []
+        out.append(event)

@@ -1,0 +1,217 @@
+"""Text turned into prose and calls, as events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chatmock.conversation import Tool, ToolChoice
+from chatmock.errors import Kind, truncated
+from chatmock.events import (
+    Annotation,
+    Event,
+    EventOrder,
+    Failed,
+    Finished,
+    Opened,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+from chatmock.providers.qwen import tool_calling
+from chatmock.providers.qwen.tool_calling import ToolCallingDecoder
+from tests.providers.qwen.asking import WEATHER, texts
+
+WEATHER_TOOL, CLOCK = Tool("weather", "", WEATHER), Tool("clock", "", {})
+STRICT = attrs.evolve(WEATHER_TOOL, strict=True)
+ROME = '<tool_call>{"name": "weather", "arguments": {"city": "Rome"}}</tool_call>'
+NOW = '<tool_call>{"name": "clock", "arguments": {}}</tool_call>'
+WRONG = '<tool_call>{"name": "weather", "arguments": {"city": 5}}</tool_call>'
+UNKNOWN = '<tool_call>{"name": "shell", "arguments": {}}</tool_call>'
+AUTO, REQUIRED, NAMED = ToolChoice(), ToolChoice("required"), ToolChoice("named", "weather")
+USED, STOP = Usage(1, 2), Finished(("stop",))
+
+
+class Played:
+    """A decoder that gives one event for each byte it is fed."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self._events = list(events)
+
+    def feed(self, data: bytes) -> list[Event]:
+        taken, self._events = self._events[: len(data)], self._events[len(data) :]
+        return taken
+
+    def close(self) -> list[Event]:
+        return []
+
+
+def run(
+    events: Sequence[Event],
+    choice: ToolChoice = AUTO,
+    parallel: bool = True,
+    tools: Sequence[Tool] = (WEATHER_TOOL, CLOCK),
+) -> list[Event]:
+    decoder = ToolCallingDecoder(Played(events), tools, choice, parallel, "call_x_")
+    out: list[Event] = []
+    for _ in range(len(events) + 1):
+        out.extend(decoder.feed(b"x"))
+    out.extend(decoder.close())
+    EventOrder().check(out)
+    return out
+
+
+def answer(text: str, size: int = 7) -> list[Event]:
+    pieces = [TextDelta(text[start : start + size]) for start in range(0, len(text), size)]
+    return [Opened(), *pieces, USED, STOP]
+
+
+def told(events: Sequence[Event]) -> list[Any]:
+    """Prose as strings put together, calls as index, name and arguments, and how it ended."""
+    out: list[Any] = []
+    for event in events:
+        match event:
+            case TextDelta(text):
+                if out and isinstance(out[-1], str):
+                    out[-1] += text
+                else:
+                    out.append(text)
+            case ToolCallDelta(index, id, name, arguments):
+                assert id == f"call_x_{index}"
+                out.append((index, name, json.loads(arguments)))
+            case Finished(reasons, cut):
+                out.append((*reasons, cut))
+            case Failed(refusal):
+                assert refusal.kind is Kind.UPSTREAM_FAILED
+                out.append(refusal.code)
+    return out
+
+
+CALLED, DONE, CUT = ("tool_calls", False), ("stop", False), ("tool_calls", True)
+A_ROME: Any = (0, "weather", {"city": "Rome"})
+B_NOW: Any = (1, "clock", {})
+NO_CALL, INVALID = "upstream_no_tool_call", "upstream_invalid_tool_call"
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("", [DONE]),
+        (" \n", [" \n", DONE]),
+        ("\n Hello <tool_call> there", ["\n Hello <tool_call> there", DONE]),
+        (ROME, [A_ROME, CALLED]),
+        (f"\n\n{ROME}\n \n{NOW}\n", [A_ROME, B_NOW, CALLED]),
+        (f"Let me look. {ROME}\nand {NOW}", ["Let me look. ", A_ROME, "\nand ", B_NOW, CALLED]),
+        (UNKNOWN, [UNKNOWN, DONE]),
+        (f"{ROME} {UNKNOWN}", [A_ROME, f" {UNKNOWN}", CALLED]),
+        (WRONG, [(0, "weather", {"city": 5}), CALLED]),
+        (ROME.removesuffix("</tool_call>"), [A_ROME, CALLED]),
+        (f'{ROME}\n<tool_response id="x">\nSunny\n</tool_response>\nIt is sunny.', [A_ROME, CUT]),
+        (f"{ROME}\n<tool_resp", [A_ROME, "\n<tool_resp", CALLED]),
+        (f"{ROME}\n<tool_respite", [A_ROME, "\n<tool_respite", CALLED]),
+        ("<tool_response> is a tag", ["<tool_response> is a tag", DONE]),
+    ],
+)
+def test_auto(text: str, wanted: list[Any], size: int) -> None:
+    assert told(run(answer(text, size))) == wanted
+
+
+@pytest.mark.parametrize("choice", [REQUIRED, NAMED])
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (ROME, [A_ROME, CALLED]),
+        (f"Sure: {ROME}", ["Sure: ", A_ROME, CALLED]),
+        ("I will not.", [NO_CALL]),
+        ("", [NO_CALL]),
+        (f"{UNKNOWN} {ROME}", [f"{UNKNOWN} ", A_ROME, CALLED]),
+        (UNKNOWN, [NO_CALL]),
+        (f"Hm. {WRONG}", [NO_CALL]),
+        (f"{ROME}{WRONG}", [A_ROME, (1, "weather", {"city": 5}), CALLED]),
+    ],
+)
+def test_forced(text: str, wanted: list[Any], choice: ToolChoice) -> None:
+    assert told(run(answer(text), choice)) == wanted
+
+
+def test_only_the_named_tool_counts() -> None:
+    assert told(run(answer(NOW), NAMED)) == [NO_CALL]
+    assert told(run(answer(f"{ROME}{NOW}"), NAMED)) == [A_ROME, NOW, CALLED]
+
+
+def test_nothing_of_a_forced_answer_is_given_before_its_call() -> None:
+    out = run(answer("Why should I call anything?"), REQUIRED)
+    assert not any(isinstance(event, TextDelta) for event in out)
+
+
+def test_prose_before_a_forced_call_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tool_calling, "_WITHHELD_LIMIT", 20)
+    assert told(run(answer("la " * 10 + ROME), REQUIRED)) == [NO_CALL]
+
+
+@pytest.mark.parametrize("choice", [AUTO, REQUIRED])
+def test_a_strict_tool_gets_no_wrong_arguments(choice: ToolChoice) -> None:
+    code = INVALID if choice is AUTO else NO_CALL
+    decoder = ToolCallingDecoder(Played(answer(WRONG)), [STRICT], choice, True, "call_x_")
+    out = decoder.feed(b"x" * 100)
+    assert told(out) == [code]
+    assert decoder.fault == "$.city: 5 is not of type 'string'"
+    assert decoder.feed(b"x") == ()
+    assert told(run(answer(ROME + WRONG), choice, tools=[STRICT])) == [A_ROME, INVALID]
+
+
+@pytest.mark.parametrize("choice", [AUTO, REQUIRED])
+def test_one_call_only(choice: ToolChoice) -> None:
+    out = run(answer(f"Look: {ROME}\n{NOW} bye"), choice, parallel=False)
+    assert told(out) == ["Look: ", A_ROME, CUT]
+    assert USED not in out
+
+
+def test_a_call_that_is_too_large_fails() -> None:
+    out = run(answer('<tool_call>{"name": "clock", "arguments": {"a": "' + "x" * (1 << 20), 1 << 16))
+    assert told(out) == [INVALID]
+
+
+def test_thinking_and_citations_pass_as_they_are() -> None:
+    thought, cited = ReasoningDelta(ROME), Annotation({"a": 1})
+    out = run([Opened(), thought, TextDelta("<tool_c"), cited, TextDelta("ake>"), USED, STOP])
+    assert out == [Opened(), thought, cited, TextDelta("<tool_cake>"), USED, STOP]
+
+
+def test_held_text_comes_before_the_counts() -> None:
+    assert run(answer("a <tool"))[-3:] == [TextDelta("<tool"), USED, STOP]
+
+
+def test_another_reason_stays() -> None:
+    out = run([Opened(), TextDelta(ROME), Finished(("length",), cut=True)])
+    assert told(out) == [A_ROME, ("length", True)]
+
+
+@pytest.mark.parametrize("choice", [AUTO, REQUIRED])
+def test_a_failure_passes_and_half_a_call_is_not_made_whole(choice: ToolChoice) -> None:
+    failed = Failed(truncated("x"))
+    out = run([Opened(), TextDelta(ROME.removesuffix("</tool_call>")), failed], choice)
+    assert out == [Opened(), failed]
+
+
+@settings(max_examples=80)
+@given(
+    st.lists(st.tuples(texts, st.sampled_from([ROME, NOW, UNKNOWN])), max_size=3), texts, st.integers(1, 30)
+)
+def test_no_call_and_no_prose_is_lost(turns: list[tuple[str, str]], last: str, size: int) -> None:
+    clean = [(f"{said.replace('tool_', 'tool-')}.", call) for said, call in turns]
+    last = f"{last.replace('tool_', 'tool-')}."
+    out = told(run(answer("".join(said + call for said, call in clean) + last, size)))
+    prose = "".join(each for each in out if isinstance(each, str))
+    assert prose == "".join(said + (call if call is UNKNOWN else "") for said, call in clean) + last
+    assert [each[1] for each in out if isinstance(each, tuple) and len(each) == 3] == [
+        "weather" if call is ROME else "clock" for _, call in clean if call is not UNKNOWN
+    ]
