@@ -23,10 +23,11 @@ from chatmock.providers.chatgpt import ChatGPT, Defaults
 from chatmock.providers.chatgpt.contract import CLIENT_VERSION
 from chatmock.providers.chatgpt.usage_windows import to_json
 from chatmock.settings import SettingError, Settings
-from chatmock.state_files import state_folder
+from chatmock.state_files import expanded, read_bounded, state_folder
 from chatmock.upstream import Upstream
 from chatmock.usage_record import UsageRecord
 
+_MOST_PROMPT_BYTES = 1024 * 1024
 _TEND_SECONDS = 3600.0
 """How often an idle daemon looks whether its login is about to end."""
 
@@ -138,9 +139,13 @@ def _base_prompt(settings: Settings) -> str:
     path = settings.base_prompt_path
     if path is None or not settings.inject_base_prompt:
         return ""
+    file = expanded(path)
     try:
-        text = state_folder(path).read_text("utf-8")
+        text = "" if file is None else read_bounded(file, _MOST_PROMPT_BYTES).decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise SettingError(f"CHATMOCK_BASE_PROMPT_PATH={path} cannot be read: {reason}") from None
+    else:
+        reason = "there is no such home folder" if file is None else ""
+    if reason:
+        raise SettingError(f"CHATMOCK_BASE_PROMPT_PATH={path} cannot be read: {reason}")
     return text.strip()

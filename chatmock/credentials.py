@@ -13,23 +13,18 @@ from typing import Any
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.internet.task import deferLater
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatmock.errors import Kind, Refusal
 from chatmock.jsontext import JSONError
-from chatmock.login_files import FollowedLogin, LoginFiles, login_lock
+from chatmock.login_files import InThread, KeptLogin, LoginFiles
 from chatmock.providers.chatgpt.oauth import ISSUER_TITLE, read_issued, refresh_request
 from chatmock.providers.chatgpt.oauth_errors import LoginFailed
 from chatmock.providers.chatgpt.tokens import Tokens, issued
 from chatmock.providers.interface import Credential, UpstreamRequest
-from chatmock.state_files import FileLock
 from chatmock.upstream import Upstream, read_start
-
-InThread = Callable[..., Deferred[Any]]
-"""``deferToThread``, or what stands for it."""
 
 _MARGIN = 300.0
 """Seconds before its end at which an access token is renewed."""
@@ -37,9 +32,6 @@ _LOOK_SECONDS = 1.0
 _PAUSE_AFTER_FAULT = 15.0
 _PAUSE_AFTER_REFRESH = 60.0
 """Seconds for which a new token that the backend refuses is not replaced: it is not the token that it minds."""
-_SAVE_AGAIN_SECONDS = 60.0
-_LOCK_SECONDS = 60.0
-_LOCK_PAUSE = 0.05
 _STOP_SECONDS = 15.0
 _MOST_BYTES = 256 * 1024
 _ISSUER_SECONDS = 20.0
@@ -66,15 +58,13 @@ class LoginCredentials:
         wall_clock: Callable[[], float],
         in_thread: InThread,
     ) -> None:
-        self._login = FollowedLogin(files)
+        self._login = KeptLogin(files, clock, in_thread)
         self._issuer = issuer
         self._client_id = client_id
         self._upstream = upstream
         self._clock = clock
         self._wall_clock = wall_clock
-        self._in_thread = in_thread
         self._look_at = float("-inf")
-        self._save_again: IDelayedCall | None = None
         self._refreshing: Deferred[Any] | None = None
         self._waiters: list[Deferred[Tokens]] = []
         self._fault: Refusal | None = None
@@ -141,9 +131,6 @@ class LoginCredentials:
     async def stop(self) -> None:
         """Wait for a refresh that is under way: its answer is the only login there will be. None begins later."""
         self._stopping = True
-        if self._save_again is not None:
-            self._save_again.cancel()
-            self._save_again = None
         if self._refreshing is not None:
             waiter = self._waiter()
             try:
@@ -154,8 +141,7 @@ class LoginCredentials:
                 )
         if self._refreshing is not None:
             self._refreshing.cancel()
-        if self._login.unsaved:
-            await self._save_late()
+        await self._login.stop()
 
     def _present(self) -> Tokens:
         """The login there is.
@@ -228,30 +214,17 @@ class LoginCredentials:
 
     async def _refresh(self) -> Tokens:
         before = self._login.found.tokens
-        lock = await self._locked(_LOCK_SECONDS)
+        lock = await self._login.locked()
         try:
             self._look(at_once=True)
             if self._login.unsaved:
-                await self._save()
+                await self._login.save()
             tokens = self._present()
             if self._login.found.foreign or before is None or tokens.access_token != before.access_token:
                 return tokens
             return await self._exchange(tokens)
         finally:
             lock.release()
-
-    async def _locked(self, seconds: float) -> FileLock:
-        """The lock of our login's file, taken within *seconds*."""
-        own = self._login.files.own
-        assert own is not None, "only our own login is refreshed"
-        lock = login_lock(own)
-        until = self._clock.seconds() + seconds
-        while not await self._in_thread(_try, lock):
-            if self._clock.seconds() >= until:
-                message = f"Another process has kept the ChatGPT login locked for {seconds:g} s: is it stuck?"
-                raise Refusal(Kind.UPSTREAM_TIMED_OUT, message, code="login_locked")
-            await deferLater(self._clock, _LOCK_PAUSE)
-        return lock
 
     async def _exchange(self, tokens: Tokens) -> Tokens:
         """Spend the refresh token; its successor is on disk when this returns."""
@@ -267,7 +240,7 @@ class LoginCredentials:
                 raise _not_now(str(error)) from None
             return await self._ended(tokens, error.code or "refused")
         self._login.use(answer)
-        await self._save()
+        await self._login.save()
         if answer.access_token == tokens.access_token:
             raise _not_now(f"{ISSUER_TITLE} sent no new access token.")
         self._refreshed_at = self._clock.seconds()
@@ -299,56 +272,9 @@ class LoginCredentials:
         ):
             return found.tokens
         self._login.use(attrs.evolve(spent, login_needed=code))
-        await self._save()
+        await self._login.save()
         self.log.warn("the ChatGPT login has ended ({code}); run: chatmock login", code=code)
         raise _log_in(f"The ChatGPT login has ended ({code}).")
-
-    async def _save(self) -> None:
-        """Write the login, under the lock; if that fails it is kept here, used, and written later."""
-        try:
-            await self._in_thread(self._login.write, self._login.found.tokens)
-        except OSError as error:
-            self.log.critical(
-                "the refreshed ChatGPT login cannot be written ({why}); it will be lost if chatmock ends before it can",
-                why=error.strerror or type(error).__name__,
-            )
-            self._save_soon()
-            return
-        self._login.written()
-
-    def _save_soon(self) -> None:
-        if self._save_again is None and not self._stopping:
-            self._save_again = self._clock.callLater(_SAVE_AGAIN_SECONDS, self._try_again)
-
-    def _try_again(self) -> None:
-        self._save_again = None
-        saving = Deferred.fromCoroutine(self._save_late())
-        saving.addErrback(lambda failure: self.log.failure("the ChatGPT login is not written", failure))
-
-    async def _save_late(self) -> None:
-        """Write what could not be written, unless somebody has logged in or out since."""
-        try:
-            lock = await self._locked(_STOP_SECONDS)
-        except Refusal as refusal:
-            self.log.warn("the ChatGPT login is not written: {why}", why=refusal.message)
-            self._save_soon()
-            return
-        try:
-            self._look(at_once=True)
-            if self._login.unsaved:
-                await self._save()
-        finally:
-            lock.release()
-
-
-def _try(lock: FileLock) -> bool:
-    try:
-        return lock.try_acquire()
-    except OSError as error:
-        message = (
-            f"The folder of the ChatGPT login cannot be written ({error.strerror}): check its owner and mode."
-        )
-        raise Refusal(Kind.INTERNAL, message, code="login_folder") from None
 
 
 def _credential(tokens: Tokens) -> Credential:

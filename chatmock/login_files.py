@@ -1,15 +1,20 @@
-"""Where the ChatGPT login and what goes with it are kept (spec chatgpt.md, 1.7)."""
+"""Where the ChatGPT login and what goes with it are kept, and keeping it (spec chatgpt.md, 1.7)."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
 
+from chatmock.errors import Kind, Refusal
 from chatmock.jsontext import JSONError
 from chatmock.providers.chatgpt.tokens import Tokens, read_tokens, write_tokens
 from chatmock.settings import Settings
@@ -22,6 +27,12 @@ MOST_BYTES: Final = 1024 * 1024
 """Of a file that may hold a login, or the usage limits; they take a few kilobytes."""
 MOST_MODELS_BYTES: Final = 32 * 1024 * 1024
 """Of the list of models: more than the upstream's may have."""
+InThread = Callable[..., Deferred[Any]]
+"""``deferToThread``, or what stands for it."""
+_SAVE_AGAIN_SECONDS: Final = 60.0
+_LOCK_SECONDS: Final = 60.0
+_STOP_SECONDS: Final = 15.0
+_LOCK_PAUSE: Final = 0.05
 _CODEX_FOLDER: Final = Path("~/.codex")
 
 
@@ -119,22 +130,108 @@ class FollowedLogin:
         return True
 
     def use(self, tokens: Tokens) -> None:
-        """Use *tokens*, which take the place of those in our file: to be followed by :meth:`write`."""
+        """Use *tokens*, which take the place of those in our file: to be written, then :meth:`written`."""
         if self._behind is None:
             self._behind = self.found.tokens
         self.found = FoundLogin(tokens, self.files.own)
 
-    def write(self, tokens: Tokens) -> None:
-        """Write *tokens* to our file; blocks, under :func:`login_lock`. To be followed by :meth:`written`.
-
-        :raises OSError: when it cannot be written.
-        """
-        assert self.files.own is not None, "there is a file of ours"
-        write_private(self.files.own, write_tokens(tokens))
-
     def written(self) -> None:
         """What is used is in our file."""
         self._behind = None
+
+
+class KeptLogin(FollowedLogin):
+    """A followed login that is written to our file: under the lock, and later where that cannot be done at once.
+
+    :param clock: for waits and pauses.
+    :param in_thread: runs a function that blocks.
+    """
+
+    log = Logger()
+
+    def __init__(self, files: LoginFiles, clock: IReactorTime, in_thread: InThread) -> None:
+        super().__init__(files)
+        self._clock = clock
+        self._in_thread = in_thread
+        self._timer: IDelayedCall | None = None
+        self._stopping = False
+
+    async def locked(self, seconds: float = _LOCK_SECONDS) -> FileLock:
+        """The lock of our file, which there must be, taken within *seconds*.
+
+        :raises Refusal: when that is not possible.
+        """
+        lock = login_lock(self._own)
+        until = self._clock.seconds() + seconds
+        while not await self._in_thread(_try, lock):
+            if self._clock.seconds() >= until:
+                message = f"Another process has kept the ChatGPT login locked for {seconds:g} s: is it stuck?"
+                raise Refusal(Kind.UPSTREAM_TIMED_OUT, message, code="login_locked")
+            await deferLater(self._clock, _LOCK_PAUSE)
+        return lock
+
+    async def save(self) -> None:
+        """Write what is used, under the lock; if that fails it stays in use, and is written when it can be."""
+        tokens = self.found.tokens
+        assert tokens is not None, "there is a login to save"
+        try:
+            await self._in_thread(write_private, self._own, write_tokens(tokens))
+        except OSError as error:
+            self.log.critical(
+                "the refreshed ChatGPT login cannot be written ({why}); it will be lost if chatmock ends before it can",
+                why=error.strerror or type(error).__name__,
+            )
+            self._save_soon()
+            return
+        self.written()
+
+    async def stop(self) -> None:
+        """Write what could not be written, if it can be now; it is not tried again."""
+        self._stopping = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.unsaved:
+            await self._save_late()
+
+    @property
+    def _own(self) -> Path:
+        assert self.files.own is not None, "only our own login is refreshed"
+        return self.files.own
+
+    def _save_soon(self) -> None:
+        if self._timer is None and not self._stopping:
+            self._timer = self._clock.callLater(_SAVE_AGAIN_SECONDS, self._try_again)
+
+    def _try_again(self) -> None:
+        self._timer = None
+        saving = Deferred.fromCoroutine(self._save_late())
+        saving.addErrback(lambda failure: self.log.failure("the ChatGPT login is not written", failure))
+
+    async def _save_late(self) -> None:
+        """Write what could not be written, unless somebody has logged in or out since."""
+        try:
+            lock = await self.locked(_STOP_SECONDS)
+        except Refusal as refusal:
+            self.log.warn("the ChatGPT login is not written: {why}", why=refusal.message)
+            self._save_soon()
+            return
+        try:
+            self.look()
+            if self.unsaved:
+                await self.save()
+        finally:
+            lock.release()
+
+
+def _try(lock: FileLock) -> bool:
+    try:
+        return lock.try_acquire()
+    except OSError as error:
+        message = (
+            f"The folder of the ChatGPT login cannot be written ({error.strerror}): check its owner and mode."
+        )
+        raise Refusal(Kind.INTERNAL, message, code="login_folder") from None
 
 
 def _stamp(path: Path) -> object:
@@ -149,6 +246,5 @@ def _stamp(path: Path) -> object:
 
 
 def _same(one: Path, other: Path) -> bool:
-    return os.path.realpath(one) == os.path.realpath(
-        other
-    )  # Path.resolve fails where links go round in a circle
+    # Path.resolve fails where links go round in a circle.
+    return os.path.realpath(one) == os.path.realpath(other)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from twisted.internet import reactor
-from twisted.logger import globalLogBeginner, textFileLogObserver
+from twisted.logger import Logger, globalLogBeginner, textFileLogObserver
 
 from chatmock.logs import level_filter
 from chatmock.service import make_service
@@ -18,7 +18,7 @@ def run(settings: Settings) -> int:
         [level_filter(textFileLogObserver(sys.stderr), settings)], redirectStandardIO=False
     )
     try:
-        service = make_service(settings, reactor, lambda text: print(text, flush=True))
+        service = make_service(settings, reactor, _announce)
         service.privilegedStartService()
     except (SettingError, ValueError) as error:
         print(f"chatmock: {error}", file=sys.stderr)
@@ -27,3 +27,11 @@ def run(settings: Settings) -> int:
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     reactor.run()
     return 0
+
+
+def _announce(text: str) -> None:
+    """Print the start message; a console that is gone or full is no reason not to serve."""
+    try:
+        print(text, flush=True)
+    except (OSError, ValueError) as error:
+        Logger().warn("the start message cannot be printed: {why}", why=str(error))

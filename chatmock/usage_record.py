@@ -19,8 +19,9 @@ from chatmock.providers.chatgpt.usage_windows import (
     tells_usage,
     to_json,
 )
-from chatmock.state_files import write_private
+from chatmock.state_files import read_bounded, write_private
 
+_MOST_BYTES = 1024 * 1024
 _PAUSE_SECONDS = 5.0
 """The file is written at most so often: it is for people to look at, not for every answer."""
 
@@ -126,7 +127,7 @@ class UsageRecord:
 
     def _load(self) -> Snapshot | None:
         try:
-            return from_json(self._path.read_bytes())
+            return from_json(read_bounded(self._path, _MOST_BYTES))
         except FileNotFoundError:
             return None
         except OSError as error:

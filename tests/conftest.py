@@ -147,7 +147,7 @@ def compatible(start: Start, upstream: OpenAIServer) -> Daemon:
     )
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     """Wait for *condition*, looking every few milliseconds; fails when it does not come true in time."""
     deadline = reactor.seconds() + seconds
     while not condition():

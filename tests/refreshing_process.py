@@ -63,7 +63,7 @@ def child(path: Path, issuer: str) -> None:
         running.addCallbacks(os._exit, lambda failure: (failure.printTraceback(), os._exit(Status.BROKEN)))
 
     reactor.callWhenRunning(started)
-    reactor.run(installSignalHandlers=False)
+    reactor.run()
 
 
 def tried(path: Path, issuer: str, line: str) -> str:

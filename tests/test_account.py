@@ -65,7 +65,8 @@ async def asking(issuer: OpenAIIssuer, backend: ChatGPTBackend, home: Path) -> A
     credentials = LoginCredentials(
         LoginFiles(path), issuer.url, CLIENT, client, reactor, time.time, deferToThread
     )
-    provider, observed = ChatGPT(backend.url), []
+    provider = ChatGPT(backend.url)
+    observed: list[Headers] = []
     account = Account(provider, OneCall(provider), credentials, client, observe=observed.append)
     yield Asking(account, backend, issuer, path, observed)
     await credentials.stop()

@@ -10,8 +10,9 @@ import attrs
 import pytest
 
 from chatmock.login_files import FollowedLogin, LoginFiles, find_login, login_files, login_lock
-from chatmock.providers.chatgpt.tokens import Tokens, read_tokens
+from chatmock.providers.chatgpt.tokens import Tokens, read_tokens, write_tokens
 from chatmock.settings import Secret, Settings
+from chatmock.state_files import write_private
 
 
 def login(path: Path, name: str = "one", **more: Any) -> Path:
@@ -145,7 +146,7 @@ def test_a_successor_is_used_and_written(followed: FollowedLogin) -> None:
     assert followed.unsaved
     assert not followed.look()
     assert followed.found.tokens == tokens
-    followed.write(tokens)
+    write_private(own(followed), write_tokens(tokens))
     followed.written()
     assert not followed.unsaved
     assert read_tokens(own(followed).read_bytes()) == tokens

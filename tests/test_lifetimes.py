@@ -70,7 +70,7 @@ async def test_leaving_before_the_first_byte(
 ) -> None:
     upstream.reply(FOREVER, before=60)
     client = await post(compatible, stream=stream)
-    await until(lambda: upstream.active == 1)
+    await until(lambda: len(upstream.chats()) == 1)
     assert slots(compatible) == (1, 0)
     client.leave(rudely)
     await until(lambda: upstream.active == 0 and slots(compatible) == (0, 0), 1.0)
@@ -89,7 +89,7 @@ async def test_leaving_mid_stream(compatible: Daemon, upstream: OpenAIServer, ru
 async def test_leaving_mid_body_of_a_whole_answer(compatible: Daemon, upstream: OpenAIServer) -> None:
     upstream.reply([b'{"choices":'] + [b" "] * 10_000, content_type=b"application/json", pause=0.01)
     client = await post(compatible)
-    await until(lambda: upstream.active == 1)
+    await until(lambda: len(upstream.chats()) == 1)
     await pause(0.05)
     client.leave()
     await until(lambda: upstream.active == 0 and slots(compatible) == (0, 0), 1.0)
@@ -99,7 +99,7 @@ async def test_leaving_the_queue(start: Start, upstream: OpenAIServer) -> None:
     daemon = start(provider="compatible", compatible_base_url=upstream.url, compatible_api_key=Secret(KEY))
     upstream.reply(FOREVER, pause=0.01)
     first = await post(daemon, stream=True)
-    await until(lambda: upstream.active == 1)
+    await until(lambda: len(upstream.chats()) == 1)
     second = await post(daemon, stream=True)
     await until(lambda: slots(daemon) == (1, 1))
     second.leave()
@@ -318,7 +318,7 @@ async def test_a_full_queue(start: Start, upstream: OpenAIServer) -> None:
     )
     upstream.reply(FOREVER, pause=0.01)
     first = await post(daemon, stream=True)
-    await until(lambda: upstream.active == 1)
+    await until(lambda: len(upstream.chats()) == 1)
     second = await post(daemon, stream=True)
     await until(lambda: slots(daemon) == (1, 1))
     with pytest.raises(openai.RateLimitError, match="CHATMOCK_QUEUE_LIMIT") as caught:
@@ -338,7 +338,7 @@ async def test_a_wait_too_long(start: Start, upstream: OpenAIServer) -> None:
     )
     upstream.reply(FOREVER, pause=0.01)
     first = await post(daemon, stream=True)
-    await until(lambda: upstream.active == 1)
+    await until(lambda: len(upstream.chats()) == 1)
     with pytest.raises(openai.RateLimitError, match="CHATMOCK_QUEUE_TIMEOUT") as caught:
         await daemon.ask(lambda sdk: sdk.chat.completions.create(model="m", messages=HELLO))
     assert int(caught.value.response.headers["retry-after"]) >= 1

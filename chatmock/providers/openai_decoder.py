@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chatmock import jsontext
+from chatmock.durations import LATEST, bounded
 from chatmock.errors import Kind, Refusal, truncated
 from chatmock.events import (
     Annotation,
@@ -90,7 +91,7 @@ class ChatDecoder:
     def _read(self, chunk: Chunk, events: list[Event]) -> None:
         if not self._opened and (chunk.id or chunk.choices):
             self._opened = True
-            events.append(Opened(chunk.id or "", int(chunk.created or 0), chunk.model or ""))
+            events.append(Opened(chunk.id or "", int(bounded(chunk.created, LATEST) or 0), chunk.model or ""))
         for piece in chunk.choices or ():
             self._read_choice(piece, events)
         if chunk.usage:

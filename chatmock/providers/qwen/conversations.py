@@ -120,7 +120,7 @@ class _Canonical:
             yield from self._answer(answer)
 
     def _answer(self, parts: Sequence[Part]) -> Iterator[str]:
-        yield from ("assistant", _THOUGHT.sub("", said(parts), count=1).strip(), *_shown(parts))
+        yield from ("assistant", _THOUGHT.sub("", said(parts)).strip(), *_shown(parts))
         for part in parts:
             if isinstance(part, ToolCall):
                 self._calls[part.id] = self._called

@@ -40,7 +40,8 @@ class ToolCallingDecoder:
 
     :param tools: those that may be called now, see :attr:`~chatmock.providers.qwen.tool_offer.Offer.usable`.
     :param choice: with the mode ``required`` or ``named``, the answer must hold a call.
-    :param parallel: whether there may be several calls; else the answer is cut after the first.
+    :param parallel: whether there may be several calls; else the answer is cut where something
+        follows the first. One that just ends is whole, so its chat can be gone on with.
     :param id_prefix: what the ids of calls begin with; must not be the same for two answers of a conversation.
     """
 
@@ -124,7 +125,10 @@ class ToolCallingDecoder:
             self._fail(f"{TITLE} wrote a call that is not read any further: {error}.", INVALID_TOOL_CALL, out)
             return
         for piece in pieces:
-            if isinstance(piece, Call) and piece.name in self._tools:
+            if self._calls and not self._parallel:
+                if isinstance(piece, Call) or piece.text.strip():
+                    self._end(_CALLED, out)
+            elif isinstance(piece, Call) and piece.name in self._tools:
                 self._call(piece, self._tools[piece.name], out)
             else:
                 self._prose(piece.source if isinstance(piece, Call) else piece.text, out)
@@ -174,8 +178,6 @@ class ToolCallingDecoder:
         out.append(ToolCallDelta(self._calls, f"{self._id_prefix}{self._calls}", call.name, call.arguments))
         self._calls += 1
         self._withheld, self._space, self._told = [], "", False
-        if not self._parallel:
-            self._end(_CALLED, out)
 
     def _finish(self, finished: Finished, out: list[Event]) -> None:
         if self._calls:

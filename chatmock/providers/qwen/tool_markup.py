@@ -95,14 +95,9 @@ class ToolMarkup:
     def close(self) -> list[Piece]:
         """End of the text: what was held back, as the call it nearly is, or as prose."""
         out: list[Piece] = []
-        while (candidate := self._candidate) is not None:
-            self._candidate = None
-            call = candidate.call()
-            if call is not None:
-                out.append(call)
-            else:
-                out.append(Prose(OPEN))
-                out += self.feed(candidate.text)
+        candidate, self._candidate = self._candidate, None
+        if candidate is not None:  # no whole call stands inside: it would have broken this one
+            out.append(candidate.call() or Prose(OPEN + candidate.text))
         if self._held:
             out.append(Prose(self._held))
             self._held = ""

@@ -170,9 +170,17 @@ def test_a_strict_tool_gets_no_wrong_arguments(choice: ToolChoice) -> None:
 
 @pytest.mark.parametrize("choice", [AUTO, REQUIRED])
 def test_one_call_only(choice: ToolChoice) -> None:
-    out = run(answer(f"Look: {ROME}\n{NOW} bye"), choice, parallel=False)
-    assert told(out) == ["Look: ", A_ROME, CUT]
-    assert USED not in out
+    for more in (NOW, f"\n{NOW} bye", "\nDone.", UNKNOWN, "<tool_call>"):
+        out = run(answer(f"Look: {ROME}{more}"), choice, parallel=False)
+        assert told(out) == ["Look: ", A_ROME, CUT]
+        assert USED not in out
+
+
+@pytest.mark.parametrize("choice", [AUTO, REQUIRED])
+def test_one_call_that_nothing_follows_is_not_cut(choice: ToolChoice) -> None:
+    out = run(answer(f"{ROME}\n "), choice, parallel=False)
+    assert told(out) == [A_ROME, CALLED]
+    assert USED in out
 
 
 def test_a_call_that_is_too_large_fails() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from chatmock.conversation import ChatRequest, Image, Message, Part, RefusalText, Text, ToolCall, ToolResult
 from chatmock.model import Model
+from chatmock.providers.qwen import transcript
 from chatmock.providers.qwen.tool_offer import Offer, offer
 from chatmock.providers.qwen.tool_prompt import call_text, choice_text, format_text, response_text, tools_text
 from chatmock.providers.qwen.transcript import Prompt, continuation, whole
@@ -140,6 +141,14 @@ def test_other_parts_are_refused_by_name(kind: str) -> None:
         refusal = faulty(lambda message=message: whole(parsed(messages=[*HELLO, message]), Offer()))
         assert refusal.param == "messages[1].content[1]"
         assert kind in refusal.message
+
+
+def test_a_mark_that_a_text_happens_to_hold_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transcript, "_MARK_CHARS", 1)
+    for free in "0123456789":
+        text = "".join(each for each in "0123456789abcdef" if each != free)
+        made = whole(parsed(messages=[{"role": "system", "content": text}, *HELLO]), Offer())
+        assert made.text.endswith(f"\n\n--- {free} system ---\n{text}\n\n--- {free} user ---\nHello")
 
 
 said = st.lists(texts.map(Text) | texts.map(RefusalText), max_size=2)
