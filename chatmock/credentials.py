@@ -24,6 +24,7 @@ from chatmock.providers.chatgpt.oauth import ISSUER_TITLE, read_issued, refresh_
 from chatmock.providers.chatgpt.oauth_errors import LoginFailed
 from chatmock.providers.chatgpt.tokens import Tokens, issued
 from chatmock.providers.interface import Credential, UpstreamRequest
+from chatmock.settings import Secret
 from chatmock.upstream import Upstream, read_start
 
 _MARGIN = 300.0
@@ -32,7 +33,8 @@ _LOOK_SECONDS = 1.0
 _PAUSE_AFTER_FAULT = 15.0
 _PAUSE_AFTER_REFRESH = 60.0
 """Seconds for which a new token that the backend refuses is not replaced: it is not the token that it minds."""
-_STOP_SECONDS = 15.0
+_SOON = 15.0
+"""Seconds before its end until which a token is used while its successor is being fetched."""
 _MOST_BYTES = 256 * 1024
 _ISSUER_SECONDS = 20.0
 """For the head of the issuer's answer, and once more for its body: less in all than others wait for the lock."""
@@ -70,6 +72,10 @@ class LoginCredentials:
         self._fault: Refusal | None = None
         self._fault_until = float("-inf")
         self._refreshed_at = float("-inf")
+        self._taken_on_trust: Secret | None = None
+        """A token that was new and by our clock about to end: the clock is wrong, or tokens are short. It is used until
+        the backend does not accept it."""
+        self._spending = False
         self._stopping = False
 
     @property
@@ -108,12 +114,12 @@ class LoginCredentials:
             if left <= 0:
                 raise _log_in("The login that chatmock used has ended, and is not one that it can refresh.")
             return _credential(tokens)
-        try:
-            return _credential(await self._refreshed())
-        except Refusal as refusal:
-            if left <= 0 or refusal.kind is Kind.UNAUTHENTICATED:
-                raise
+        if tokens.access_token == self._taken_on_trust:
             return _credential(tokens)
+        if left > _SOON:
+            self._refresh_behind()
+            return _credential(tokens)
+        return _credential(await self._refreshed())
 
     async def renewed(self, refused: Credential) -> Credential | None:
         """Another token than the one that the backend has *refused*.
@@ -129,18 +135,18 @@ class LoginCredentials:
         return _credential(await self._refreshed())
 
     async def stop(self) -> None:
-        """Wait for a refresh that is under way: its answer is the only login there will be. None begins later."""
+        """Wait for a refresh token that is being spent: its answer is the only login there will be.
+
+        The issuer has bounded time for that. None begins later.
+        """
         self._stopping = True
-        if self._refreshing is not None:
-            waiter = self._waiter()
-            try:
-                await waiter.addTimeout(_STOP_SECONDS, self._clock)
-            except (Refusal, TimeoutError) as error:
-                self.log.warn(
-                    "the ChatGPT login could not be refreshed before the stop: {why}", why=str(error)
-                )
-        if self._refreshing is not None:
+        if self._refreshing is not None and not self._spending:
             self._refreshing.cancel()
+        if self._refreshing is not None:
+            try:
+                await self._waiter()
+            except Refusal as refusal:
+                self.log.warn("the ChatGPT login is not refreshed at the stop: {why}", why=refusal.message)
         await self._login.stop()
 
     def _present(self) -> Tokens:
@@ -174,17 +180,29 @@ class LoginCredentials:
 
         Cancelling ends the wait, not the refresh.
         """
-        if self._fault is not None and self._clock.seconds() < self._fault_until:
+        if self._fault is not None and self._paused:
             raise attrs.evolve(self._fault)
         if self._stopping and self._refreshing is None:
             raise _stopped()
         waiter = self._waiter()
+        self._begin()
+        return await waiter
+
+    def _refresh_behind(self) -> None:
+        """Refresh without anybody waiting for it: the token of now is still good."""
+        if not self._paused and not self._stopping:
+            self._begin()
+
+    @property
+    def _paused(self) -> bool:
+        return self._clock.seconds() < self._fault_until
+
+    def _begin(self) -> None:
         if self._refreshing is None:
             running = Deferred.fromCoroutine(self._refresh())
             running.addCallbacks(self._deliver, self._fail)
             if not running.called:
                 self._refreshing = running
-        return await waiter
 
     def _waiter(self) -> Deferred[Tokens]:
         waiter: Deferred[Tokens] = Deferred(self._waiters.remove)
@@ -230,7 +248,14 @@ class LoginCredentials:
         """Spend the refresh token; its successor is on disk when this returns."""
         if tokens.refresh_token is None:
             raise _log_in("The ChatGPT login cannot be refreshed: it has no refresh token.")
-        status, body = await self._ask(refresh_request(self._issuer, self._client_id, tokens.refresh_token))
+        self._spending = True
+        try:
+            return await self._spend(tokens, tokens.refresh_token)
+        finally:
+            self._spending = False
+
+    async def _spend(self, tokens: Tokens, refresh_token: Secret) -> Tokens:
+        status, body = await self._ask(refresh_request(self._issuer, self._client_id, refresh_token))
         try:
             answer = issued(read_issued(status, body), self._wall_clock(), tokens)
         except JSONError:
@@ -244,6 +269,9 @@ class LoginCredentials:
         if answer.access_token == tokens.access_token:
             raise _not_now(f"{ISSUER_TITLE} sent no new access token.")
         self._refreshed_at = self._clock.seconds()
+        ends = answer.expires_at
+        if ends is not None and ends - self._wall_clock() <= _MARGIN:
+            self._taken_on_trust = answer.access_token
         self.log.info("the ChatGPT login has been refreshed")
         return answer
 

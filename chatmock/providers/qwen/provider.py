@@ -25,7 +25,7 @@ from chatmock.providers.qwen.decoder import QwenDecoder
 from chatmock.providers.qwen.errors import read_refusal
 from chatmock.providers.qwen.features import asked_features
 from chatmock.providers.qwen.models import read_models
-from chatmock.providers.qwen.tool_calling import ToolCallingDecoder
+from chatmock.providers.qwen.tool_calling import FAULT, ToolCallingDecoder
 from chatmock.providers.qwen.tool_offer import Offer, offer
 from chatmock.providers.qwen.tool_prompt import INVALID_TOOL_CALL, NO_TOOL_CALL, repair_note
 from chatmock.providers.qwen.transcript import Prompt, continuation, whole
@@ -164,7 +164,9 @@ class Qwen:
     def amend(self, chat: ChatRequest, refusal: Refusal) -> Amendment | None:
         """Ask once more for a call that was forced and came as prose, or for an answer that was empty."""
         if refusal.code in (NO_TOOL_CALL, INVALID_TOOL_CALL):
-            return Amendment(attrs.evolve(chat, note=repair_note(offer(chat))), {})
+            fault = refusal.more.get(FAULT)
+            note = repair_note(offer(chat), fault if isinstance(fault, str) else None)
+            return Amendment(attrs.evolve(chat, note=note), {})
         return Amendment(chat, {}) if refusal.code == "upstream_empty" else None
 
     def passage(self, chat: ChatRequest, identity: Identity) -> Passage | None:

@@ -5,8 +5,8 @@ A decoder around a decoder. Which calls count:
 * One of a tool that may not be called now is prose, as it was written: the model talks about calls, or makes a tool up.
 * One whose arguments do not fit the schema is a call all the same: the client's own checks tell the model what is wrong
   better than a failed answer. For a tool that is ``strict`` the answer fails, since its client relies on the schema.
-* Where a call is forced, a first one that does not fit is none, and an answer without a call fails. Prose is held back
-  until there is a call, so that a caller can ask once more, with
+* Where a call is forced, a first one that does not fit is none, and an answer without a call fails. Everything is held back
+  until there is a call, the thinking too, so that a caller can ask once more, with
   :func:`~chatmock.providers.qwen.tool_prompt.repair_note`, before the client has been given any of the answer.
 * A result that the model makes up after its calls ends the answer.
 """
@@ -21,13 +21,15 @@ import attrs
 from chatmock import jsontext
 from chatmock.conversation import Tool, ToolChoice
 from chatmock.errors import Kind, Refusal
-from chatmock.events import Event, Failed, Finished, TextDelta, ToolCallDelta, Usage
+from chatmock.events import Event, Failed, Finished, ReasoningDelta, TextDelta, ToolCallDelta, Usage
 from chatmock.providers.interface import StreamDecoder
 from chatmock.providers.qwen.argument_schemas import fault
 from chatmock.providers.qwen.contract import TITLE
 from chatmock.providers.qwen.tool_markup import DEFAULT_LIMIT, Call, CallTooLarge, ToolMarkup
 from chatmock.providers.qwen.tool_prompt import INVALID_TOOL_CALL, NO_TOOL_CALL, RESPONSE_OPEN
 
+FAULT: Final = "fault"
+"""The further field of a refusal that says what is wrong with the arguments."""
 _WITHHELD_LIMIT: Final = DEFAULT_LIMIT
 _SPACE_LIMIT: Final = 1000
 _CALLED: Final = Finished(("tool_calls",), cut=True)
@@ -65,8 +67,8 @@ class ToolCallingDecoder:
         """Whether prose has been given since the beginning, or since the last call."""
         self._space = ""
         """White space that is dropped if a call, or nothing, follows; after it maybe the beginning of a made-up result."""
-        self._withheld: list[TextDelta] = []
-        """The prose before a call that is forced."""
+        self._withheld: list[Event] = []
+        """All that comes before a call that is forced."""
         self._withheld_chars = 0
         self._ended = False
         self.fault: str | None = None
@@ -100,7 +102,7 @@ class ToolCallingDecoder:
             case Usage():
                 self._settle(out)
                 if not self._ended:
-                    out.append(event)
+                    self._pass_or_hold(event, 0, out)
             case Finished():
                 self._settle(out)
                 if not self._ended:
@@ -108,7 +110,18 @@ class ToolCallingDecoder:
             case Failed():
                 self._end(event, out)
             case _:
-                out.append(event)
+                size = len(event.text) if isinstance(event, ReasoningDelta) else 0
+                self._pass_or_hold(event, size, out)
+
+    def _pass_or_hold(self, event: Event, size: int, out: list[Event]) -> None:
+        """Give *event* out; before a call that is forced nothing is, or the client could not be spared a failure."""
+        if not self._forced or self._calls:
+            out.append(event)
+            return
+        self._withheld.append(event)
+        self._withheld_chars += size
+        if self._withheld_chars > _WITHHELD_LIMIT:
+            self._fail_without_call(out)
 
     def _settle(self, out: list[Event]) -> None:
         """The text is complete: give what was held back. There is nothing left for a second time."""
@@ -149,15 +162,8 @@ class ToolCallingDecoder:
         self._give(text, out)
 
     def _give(self, text: str, out: list[Event]) -> None:
-        if not text:
-            return
-        if not self._forced or self._calls:
-            out.append(TextDelta(text))
-            return
-        self._withheld.append(TextDelta(text))
-        self._withheld_chars += len(text)
-        if self._withheld_chars > _WITHHELD_LIMIT:
-            self._fail_without_call(out)
+        if text:
+            self._pass_or_hold(TextDelta(text), len(text), out)
 
     def _call(self, call: Call, tool: Tool, out: list[Event]) -> None:
         wrong = fault(tool.parameters or {}, jsontext.loads_object(call.arguments))
@@ -201,7 +207,8 @@ class ToolCallingDecoder:
         )
 
     def _fail(self, message: str, code: str, out: list[Event]) -> None:
-        self._end(Failed(Refusal(Kind.UPSTREAM_FAILED, message, code=code)), out)
+        more = {} if self.fault is None else {FAULT: self.fault}
+        self._end(Failed(Refusal(Kind.UPSTREAM_FAILED, message, code=code, more=more)), out)
 
     def _end(self, event: Finished | Failed, out: list[Event]) -> None:
         self._ended = True

@@ -207,7 +207,16 @@ def test_another_reason_stays() -> None:
 def test_a_failure_passes_and_half_a_call_is_not_made_whole(choice: ToolChoice) -> None:
     failed = Failed(truncated("x"))
     out = run([Opened(), TextDelta(ROME.removesuffix("</tool_call>")), failed], choice)
-    assert out == [Opened(), failed]
+    assert out == ([failed] if choice is REQUIRED else [Opened(), failed])
+
+
+def test_before_a_forced_call_nothing_is_given_not_even_the_thinking() -> None:
+    before: list[Event] = [Opened(), ReasoningDelta("hm"), TextDelta("I look. ")]
+    end: list[Event] = [Usage(1, 1), Finished(("stop",))]
+    assert [type(event) for event in run([*before, *end], REQUIRED)] == [Failed]
+    called = run([*before, TextDelta(ROME), *end], REQUIRED)
+    assert called[:2] == before[:2]
+    assert isinstance(called[-3], ToolCallDelta)
 
 
 @settings(max_examples=80)
