@@ -29,6 +29,7 @@ from chatmock.options import ServeOptions
 from chatmock.providers import PROVIDERS
 from chatmock.providers.chatgpt.models import read_models
 from chatmock.providers.chatgpt.usage_windows import from_json
+from chatmock.providers.qwen.token import expiry_note
 from chatmock.settings import Settings
 from chatmock.state_files import read_bounded, state_folder
 
@@ -109,18 +110,23 @@ def _read_models(data: bytes, account_id: str) -> Sequence[Model]:
 
 
 def _others(settings: Settings) -> list[dict[str, Any]]:
-    """Every provider but ChatGPT, and what it lacks."""
-    found = []
-    for name, entry in PROVIDERS.items():
-        if name != "chatgpt":
-            usable = entry.build(settings) is not None
-            found.append({"name": name, "usable": usable, "missing": None if usable else entry.needs})
+    """Every provider but ChatGPT, what it lacks, and what is known of its credential."""
+    qwen = settings.qwen_auth_token
+    found = [_other("qwen", qwen is not None, "QWEN_AUTH_TOKEN")]
+    if qwen is not None:
+        found[0]["note"] = f"the token {expiry_note(qwen, time.time())}"
+    found += [_other(name, e.build(settings) is not None, e.needs) for name, e in PROVIDERS.items()]
     return found
+
+
+def _other(name: str, usable: bool, needs: str) -> dict[str, Any]:
+    return {"name": name, "usable": usable, "missing": None if usable else needs}
 
 
 def _others_text(others: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         f"  {each['name']}: {'usable' if each['usable'] else 'not usable (set ' + each['missing'] + ')'}"
+        f"{', ' + each['note'] if 'note' in each else ''}"
         for each in others
     ]
     return "\n".join(["Other providers", *lines])

@@ -268,3 +268,13 @@ def test_a_setting_that_is_not_allowed_is_told_as_serve_does(machine: Machine) -
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr.startswith("chatmock: CHATMOCK_PORT=x is not allowed")
     assert ran.stderr.count("\n") == 1
+
+
+def test_the_end_of_qwen_s_token_is_told(machine: Machine) -> None:
+    middle = base64.urlsafe_b64encode(jsontext.dumps({"exp": time.time() + 90_000})).decode().rstrip("=")
+    machine.more["QWEN_AUTH_TOKEN"] = f"{CANARY}.{middle}.x"
+    text = machine.run()[1]
+    assert "qwen: usable, the token expires in 1d" in text
+    assert CANARY not in text
+    [qwen] = [each for each in machine.json()[1]["providers"] if each["name"] == "qwen"]
+    assert qwen["usable"] is True
