@@ -126,6 +126,8 @@ class Account:
     aliases: Mapping[str, str] = attrs.field(factory=dict)
     stand_ins: Mapping[str, str] = attrs.field(factory=dict)
     """Names that clients were told once, to the models that answer to them where the upstream has none of that name."""
+    has_chats: bool = False
+    """Whether the upstream keeps chats that a request may choose by their id."""
     list_efforts: bool = False
     """Whether each model is listed once more for each reasoning effort it has."""
     forced_model: str | None = None

@@ -28,8 +28,9 @@ from chatmock.upstream import Upstream
 from chatmock.usage_record import UsageRecord
 
 _MOST_PROMPT_BYTES = 1024 * 1024
-_TEND_SECONDS = 3600.0
-"""How often an idle daemon looks whether its login is about to end."""
+_TEND_SECONDS = 240.0
+"""How often an idle daemon looks whether its login is about to end: within the time in which a good token is renewed, so
+that whoever asks next finds a fresh one. It costs a look at the file's date."""
 
 
 @attrs.define
@@ -86,7 +87,7 @@ class ChatGPTAccount:
             observe=usage.observe,
             memory=models,
         )
-        tending = LoopingCall(_tend, credentials)
+        tending = LoopingCall(_Tending(credentials).look)
         tending.clock = reactor
         return cls(account, credentials, usage, models, pool, tending)
 
@@ -116,12 +117,24 @@ class ChatGPTAccount:
             self._pool.stop()
 
 
-async def _tend(credentials: LoginCredentials) -> None:
-    if credentials.ready:
-        try:
-            await credentials.current()
-        except Refusal as refusal:
-            credentials.log.warn("the ChatGPT login needs attention: {why}", why=refusal.message)
+@attrs.define
+class _Tending:
+    """Looks after the login while nobody asks; a trouble is logged when it comes, not at every look."""
+
+    _credentials: LoginCredentials
+    _told: str = ""
+
+    async def look(self) -> None:
+        """Have the login refreshed if it is about to end."""
+        trouble = ""
+        if self._credentials.ready:
+            try:
+                await self._credentials.current()
+            except Refusal as refusal:
+                trouble = refusal.message
+        if trouble not in ("", self._told):
+            self._credentials.log.warn("the ChatGPT login needs attention: {why}", why=trouble)
+        self._told = trouble
 
 
 def _defaults(settings: Settings) -> Defaults:

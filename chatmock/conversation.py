@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 import attrs
@@ -33,6 +35,11 @@ class Image:
     def inline_bytes(self) -> int:
         """The size of the encoded picture carried in the request, in bytes; 0 for a link."""
         return len(self.url) if self.url.startswith("data:") else 0
+
+    @cached_property
+    def digest(self) -> bytes:
+        """What tells the URL from every other one: 32 bytes, worked out once, since a picture may be large."""
+        return hashlib.blake2b(self.url.encode("utf-8", "surrogatepass"), digest_size=32).digest()
 
 
 @attrs.frozen
@@ -149,6 +156,19 @@ class Identity:
 
 
 @attrs.frozen
+class Resumption:
+    """Where an earlier try of the same request stands at the upstream."""
+
+    chat_id: str
+    parent_id: str | None
+    """What the next message goes on from."""
+    answered: bool
+    """Whether the upstream has answered, if not as it should have."""
+    tries: int
+    """How often it has been tried."""
+
+
+@attrs.frozen
 class ChatRequest:
     """One request for an answer."""
 
@@ -184,6 +204,8 @@ class ChatRequest:
     """The client's own name for the conversation (``X-Session-Id``), which keeps the upstream's prompt cache."""
     upstream_chat: str | None = None
     """The upstream's own chat to go on in (``?chat_id=``), a UUID."""
+    resume: Resumption | None = None
+    """Set for another try."""
     note: str = ""
     """What chatmock itself has to say to the model after the conversation; no part of it."""
     thinking: Thinking = "reasoning-content"

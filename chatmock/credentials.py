@@ -12,20 +12,18 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatmock.errors import Kind, Refusal
-from chatmock.jsontext import JSONError
+from chatmock.issuer import Issuer, not_now
 from chatmock.login_files import InThread, KeptLogin, LoginFiles
-from chatmock.providers.chatgpt.oauth import ISSUER_TITLE, read_issued, refresh_request
-from chatmock.providers.chatgpt.oauth_errors import LoginFailed
-from chatmock.providers.chatgpt.tokens import Tokens, issued
-from chatmock.providers.interface import Credential, UpstreamRequest
-from chatmock.settings import Secret
-from chatmock.upstream import Upstream, read_start
+from chatmock.providers.chatgpt.oauth_errors import ISSUER_TITLE, LoginFailed
+from chatmock.providers.chatgpt.tokens import Tokens
+from chatmock.providers.interface import Credential
+from chatmock.upstream import Upstream
 
 _MARGIN = 300.0
 """Seconds before its end at which an access token is renewed."""
@@ -35,9 +33,6 @@ _PAUSE_AFTER_REFRESH = 60.0
 """Seconds for which a new token that the backend refuses is not replaced: it is not the token that it minds."""
 _SOON = 15.0
 """Seconds before its end until which a token is used while its successor is being fetched."""
-_MOST_BYTES = 256 * 1024
-_ISSUER_SECONDS = 20.0
-"""For the head of the issuer's answer, and once more for its body: less in all than others wait for the lock."""
 
 
 class LoginCredentials:
@@ -61,9 +56,7 @@ class LoginCredentials:
         in_thread: InThread,
     ) -> None:
         self._login = KeptLogin(files, clock, in_thread)
-        self._issuer = issuer
-        self._client_id = client_id
-        self._upstream = upstream
+        self._issuer = Issuer(issuer, client_id, upstream, clock, wall_clock)
         self._clock = clock
         self._wall_clock = wall_clock
         self._look_at = float("-inf")
@@ -72,10 +65,11 @@ class LoginCredentials:
         self._fault: Refusal | None = None
         self._fault_until = float("-inf")
         self._refreshed_at = float("-inf")
-        self._taken_on_trust: Secret | None = None
-        """A token that was new and by our clock about to end: the clock is wrong, or tokens are short. It is used until
-        the backend does not accept it."""
-        self._spending = False
+        self._on_trust = False
+        """Whether the last new token was by our clock about to end: the clock is wrong, or tokens are short. Tokens are
+        then used until the backend does not accept them."""
+        self._holding = False
+        """Whether the refresh has the lock: what it does then is brought to its end."""
         self._stopping = False
 
     @property
@@ -96,30 +90,37 @@ class LoginCredentials:
         """What the owner should know of the login; empty while all is well."""
         self._look()
         found = self._login.found
+        told = [found.trouble] if found.trouble else []
         if found.tokens is not None and found.foreign:
-            return (
+            told.append(
                 f"ChatGPT answers by the login in {found.path}, another program's, for as long as it lasts; for one of"
                 " its own run: chatmock login"
             )
-        return found.trouble
+        elif found.tokens is not None and found.tokens.login_needed:
+            told.append(f"The ChatGPT login has ended ({found.tokens.login_needed}); run: chatmock login")
+        return " ".join(told)
 
     async def current(self) -> Credential:
-        """The access token; refreshed before if it is about to end."""
+        """The access token. About to end it is used while its successor is fetched; at its end that is waited for."""
         tokens = self._present()
-        ends = tokens.expires_at
-        left = float("inf") if ends is None else ends - self._wall_clock()
+        left = self._left(tokens)
         if left > _MARGIN:
             return _credential(tokens)
         if self._login.found.foreign or tokens.refresh_token is None:
             if left <= 0:
                 raise _log_in("The login that chatmock used has ended, and is not one that it can refresh.")
             return _credential(tokens)
-        if tokens.access_token == self._taken_on_trust:
+        if self._on_trust:
             return _credential(tokens)
         if left > _SOON:
             self._refresh_behind()
             return _credential(tokens)
-        return _credential(await self._refreshed())
+        try:
+            return _credential(await self._refreshed())
+        except Refusal as refusal:
+            if refusal.kind is Kind.UNAUTHENTICATED or self._left(tokens) <= 0:
+                raise
+            return _credential(tokens)
 
     async def renewed(self, refused: Credential) -> Credential | None:
         """Another token than the one that the backend has *refused*.
@@ -140,7 +141,7 @@ class LoginCredentials:
         The issuer has bounded time for that. None begins later.
         """
         self._stopping = True
-        if self._refreshing is not None and not self._spending:
+        if self._refreshing is not None and not self._holding:
             self._refreshing.cancel()
         if self._refreshing is not None:
             try:
@@ -148,6 +149,10 @@ class LoginCredentials:
             except Refusal as refusal:
                 self.log.warn("the ChatGPT login is not refreshed at the stop: {why}", why=refusal.message)
         await self._login.stop()
+
+    def _left(self, tokens: Tokens) -> float:
+        """Seconds until the end of the access token; it may not say."""
+        return float("inf") if tokens.expires_at is None else tokens.expires_at - self._wall_clock()
 
     def _present(self) -> Tokens:
         """The login there is.
@@ -233,6 +238,7 @@ class LoginCredentials:
     async def _refresh(self) -> Tokens:
         before = self._login.found.tokens
         lock = await self._login.locked()
+        self._holding = True
         try:
             self._look(at_once=True)
             if self._login.unsaved:
@@ -242,48 +248,27 @@ class LoginCredentials:
                 return tokens
             return await self._exchange(tokens)
         finally:
+            self._holding = False
             lock.release()
 
     async def _exchange(self, tokens: Tokens) -> Tokens:
         """Spend the refresh token; its successor is on disk when this returns."""
         if tokens.refresh_token is None:
             raise _log_in("The ChatGPT login cannot be refreshed: it has no refresh token.")
-        self._spending = True
+        if self._stopping:
+            raise _stopped()
         try:
-            return await self._spend(tokens, tokens.refresh_token)
-        finally:
-            self._spending = False
-
-    async def _spend(self, tokens: Tokens, refresh_token: Secret) -> Tokens:
-        status, body = await self._ask(refresh_request(self._issuer, self._client_id, refresh_token))
-        try:
-            answer = issued(read_issued(status, body), self._wall_clock(), tokens)
-        except JSONError:
-            raise _not_now(f"{ISSUER_TITLE} sent an answer that holds no tokens.") from None
+            answer = await self._issuer.successor(tokens, tokens.refresh_token)
         except LoginFailed as error:
-            if not error.final:
-                raise _not_now(str(error)) from None
             return await self._ended(tokens, error.code or "refused")
         self._login.use(answer)
         await self._login.save()
         if answer.access_token == tokens.access_token:
-            raise _not_now(f"{ISSUER_TITLE} sent no new access token.")
+            raise not_now(f"{ISSUER_TITLE} sent no new access token.")
         self._refreshed_at = self._clock.seconds()
-        ends = answer.expires_at
-        if ends is not None and ends - self._wall_clock() <= _MARGIN:
-            self._taken_on_trust = answer.access_token
+        self._on_trust = self._left(answer) <= _MARGIN
         self.log.info("the ChatGPT login has been refreshed")
         return answer
-
-    async def _ask(self, request: UpstreamRequest) -> tuple[int, bytes]:
-        """The status and the body of the issuer's answer."""
-        try:
-            sending = self._upstream.send(ISSUER_TITLE, request)
-            response = await sending.addTimeout(_ISSUER_SECONDS, self._clock)
-        except TimeoutError:
-            message = f"{ISSUER_TITLE} did not begin to answer within {_ISSUER_SECONDS:g} s."
-            raise _not_now(message, Kind.UPSTREAM_TIMED_OUT) from None
-        return response.code, await read_start(response, self._clock, _MOST_BYTES, _ISSUER_SECONDS)
 
     async def _ended(self, spent: Tokens, code: str) -> Tokens:
         """What to use once the issuer has said that *spent* is worth nothing any more.
@@ -313,10 +298,6 @@ def _log_in(message: str) -> Refusal:
     return Refusal(
         Kind.UNAUTHENTICATED, f"{message} On chatmock's machine run: chatmock login", code="login_required"
     )
-
-
-def _not_now(message: str, kind: Kind = Kind.UPSTREAM_FAILED) -> Refusal:
-    return Refusal(kind, message, code="login_refresh_failed", retryable=True)
 
 
 def _stopped() -> Refusal:

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from chatmock.account import Account
 from chatmock.catalogue import Catalogue
-from chatmock.errors import Refusal
+from chatmock.errors import Kind, Refusal
 from chatmock.model import Model
 from chatmock.providers.interface import Credential, UpstreamRequest
 from chatmock.upstream import read_start, response_headers
@@ -117,7 +117,11 @@ class Discovery:
         except CancelledError:
             return
         except Refusal as refusal:
-            self._renew_at[name] = self._clock.seconds() + _RETRY_SECONDS
+            if refusal.kind not in (
+                Kind.UNAUTHENTICATED,
+                Kind.FORBIDDEN,
+            ):  # which asking again does not change
+                self._renew_at[name] = self._clock.seconds() + _RETRY_SECONDS
             self.log.warn("the models of {name} are not known: {why}", name=name, why=refusal.message)
             return
         if models is not None:

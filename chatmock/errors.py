@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
@@ -47,6 +48,9 @@ class Refusal(Exception):
     """Seconds after which another try makes sense, where that is known."""
     more: Mapping[str, object] = attrs.field(factory=dict)
     """Further fields for the client, as the upstream names them: ``resets_at``, ``plan_type``."""
+    resume: Any = None
+    """Where the upstream stood, for another try of the same request (:class:`~chatmock.conversation.Resumption`);
+    never for the client."""
     retryable: bool = False
     """Whether chatmock itself may send the same request again (a passing fault upstream, nothing answered yet)."""
 

@@ -148,7 +148,13 @@ class Exchange:
         choice = choose(asked, wanted, default, catalogues)
         details = (catalogues[choice.provider].models or {}).get(choice.model)
         self._chat = attrs.evolve(chat, model=choice.model, model_effort=choice.effort, details=details)
-        return desk.accounts.by_name[choice.provider]
+        account = desk.accounts.by_name[choice.provider]
+        if chat.upstream_chat is not None and not account.has_chats:
+            message = (
+                f"'chat_id' names a chat of an upstream that keeps some; {account.provider.title} does not."
+            )
+            raise bad_request(message, param="chat_id")
+        return account
 
     def _default_model(self, wanted: str | None, default: str) -> str:
         desk = self._desk
@@ -174,6 +180,7 @@ class Exchange:
             try:
                 return await self._try(account)
             except Refusal as refusal:
+                self._chat = attrs.evolve(self._chat, resume=refusal.resume)
                 amendment = None if amended else account.provider.amend(self._chat, refusal)
                 if amendment is not None:
                     amended = True

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from chatmock.errors import Kind, Refusal
 from chatmock.jsontext import JSONError
@@ -163,12 +164,30 @@ class KeptLogin(FollowedLogin):
         """
         lock = login_lock(self._own)
         until = self._clock.seconds() + seconds
-        while not await self._in_thread(_try, lock):
+        while not await self._tried(lock):
             if self._clock.seconds() >= until:
                 message = f"Another process has kept the ChatGPT login locked for {seconds:g} s: is it stuck?"
                 raise Refusal(Kind.UPSTREAM_TIMED_OUT, message, code="login_locked")
             await deferLater(self._clock, _LOCK_PAUSE)
         return lock
+
+    def _tried(self, lock: FileLock) -> Deferred[bool]:
+        """Whether *lock* could be taken. Who is cancelled meanwhile has not got it, whatever the thread does."""
+        left = False
+
+        def leave(_: object) -> None:
+            nonlocal left
+            left = True
+
+        def told(result: bool | Failure) -> None:
+            if left:
+                lock.release()
+            else:
+                waiter.callback(result)
+
+        waiter: Deferred[bool] = Deferred(leave)
+        self._in_thread(_try, lock).addBoth(told)
+        return waiter
 
     async def save(self) -> None:
         """Write what is used, under the lock; if that fails it stays in use, and is written when it can be."""

@@ -23,5 +23,7 @@ class Model:
     """What it reads: ``text``, ``image``."""
     service_tiers: tuple[str, ...] = ()
     parallel_tool_calls: bool | None = None
+    most_thinking: int | None = None
+    """The most tokens it can think with."""
     verbosity: bool | None = None
     """Whether it can be told how long-winded to be."""

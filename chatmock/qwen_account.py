@@ -38,7 +38,12 @@ class QwenAccount:
         if token is None:
             return None
         provider = Qwen(
-            settings.qwen_base_url, settings.qwen_cookies, settings.qwen_headers, settings.qwen_model
+            settings.qwen_base_url,
+            settings.qwen_cookies,
+            settings.qwen_headers,
+            settings.qwen_model,
+            settings.qwen_chat_id,
+            token,
         )
         uploads = Uploads(
             upstream,
@@ -48,7 +53,7 @@ class QwenAccount:
             settings.max_image_bytes,
             _UPLOAD_SECONDS,
         )
-        calls = QwenCalls(provider, uploads, settings.qwen_chat_id, reactor, time.time)
+        calls = QwenCalls(provider, uploads, reactor, time.time)
         account = Account(
             provider,
             calls,
@@ -57,6 +62,7 @@ class QwenAccount:
             settings.qwen_models,
             settings.qwen_aliases,
             ALIASES,
+            has_chats=True,
         )
         return cls(account, token, calls)
 

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import attrs
 import openai
 import pytest
+import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.task import Clock
+from twisted.logger import formatEvent, globalLogPublisher
 
+from chatmock.chatgpt_account import ChatGPTAccount
 from chatmock.conversation import Thinking
+from chatmock.settings import Secret, Settings
+from chatmock.upstream import UpstreamClient
 from tests.captures import Recording, parametrised, recordings
-from tests.conftest import Start, until, write_login
+from tests.conftest import Start, settle, until, write_login
 from tests.test_recordings import cuts
 from tests.upstreams.chatgpt_backend import ChatGPTBackend, Script, detail, sse
 from tests.upstreams.openai_issuer import OpenAIIssuer
@@ -647,6 +654,67 @@ async def test_a_login_that_has_ended_stops_the_hammering(
             await daemon.ask(lambda sdk: ask(sdk, True))
     assert len(issuer.calls("/oauth/token")) == 1
     assert json.loads(path.read_text())["login_needed"] == code
+
+
+@pytest_twisted.async_yield_fixture()
+async def idle(issuer: OpenAIIssuer, home: Path) -> AsyncIterator[ChatGPTAccount]:
+    """An account of which nobody asks anything, and whose next look is for the test to bring about."""
+    client = UpstreamClient(reactor, 5, 5, 2)
+    account = ChatGPTAccount.of(Settings(chatgpt_issuer=issuer.url), client, reactor)
+    account._tending.clock = Clock()
+    account.start()
+    yield account
+    await account.stop()
+    assert account._tending.clock.getDelayedCalls() == []
+    client.close()
+    await settle()
+
+
+async def test_an_idle_daemon_keeps_its_login_fresh(
+    idle: ChatGPTAccount, issuer: OpenAIIssuer, home: Path
+) -> None:
+    issuer.access_seconds = 299
+    path = write_login(home / ".chatgpt-local" / "auth.json", issuer.issue())
+    before = path.read_bytes()
+    issuer.access_seconds = 3600
+    idle._tending.clock.advance(240)
+    await until(lambda: path.read_bytes() != before)
+    tokens = json.loads(path.read_text())["tokens"]
+    assert issuer.honours_refresh(tokens["refresh_token"])
+    credential = await idle.credentials.current()
+    assert credential.token == Secret(tokens["access_token"])
+    idle._tending.clock.advance(240)
+    await idle.credentials.current()
+    assert len(issuer.calls("/oauth/token")) == issuer.refreshes == 1
+
+
+async def test_an_idle_daemon_says_once_that_its_login_has_ended(
+    idle: ChatGPTAccount, issuer: OpenAIIssuer, home: Path
+) -> None:
+    told: list[str] = []
+
+    def observe(event: dict[str, Any]) -> None:
+        told.append(formatEvent(event))
+
+    def look(words: int) -> None:
+        idle.credentials._look_at = 0.0  # files are looked at once in a second
+        idle._tending.clock.advance(240)
+        assert sum("needs attention" in line for line in told) == words
+
+    path = home / ".chatgpt-local" / "auth.json"
+    globalLogPublisher.addObserver(observe)
+    try:
+        look(0)
+        write_login(path, issuer.issue(), login_needed="invalid_grant")
+        for _ in range(3):
+            look(1)
+        write_login(path, issuer.issue())
+        look(1)
+        write_login(path, issuer.issue(), login_needed="invalid_grant")
+        look(2)
+    finally:
+        globalLogPublisher.removeObserver(observe)
+    assert issuer.calls("/oauth/token") == []
 
 
 async def test_another_program_s_login_is_used_but_never_refreshed(

@@ -29,6 +29,7 @@ from chatmock.providers.chatgpt.contract import LOG_IN_AGAIN
 from chatmock.providers.chatgpt.tokens import issued
 from chatmock.providers.interface import Credential
 from chatmock.settings import Secret
+from chatmock.state_files import write_private
 from chatmock.upstream import UpstreamClient
 from tests.conftest import settle, until, write_login
 from tests.upstreams.answering_site import Answer
@@ -102,6 +103,14 @@ class Trial:
     async def asked(self, times: int = 1) -> None:
         """Wait until the issuer has been asked."""
         await until(lambda: self.calls >= times)
+
+    async def refreshed(self) -> None:
+        """Wait until no refresh is under way."""
+        await until(lambda: self.credentials._refreshing is None)
+
+    def count(self, words: str) -> int:
+        """How many lines of the log, and of what clients were told, have *words*."""
+        return sum(words in line for line in self.told)
 
     @property
     def calls(self) -> int:
@@ -203,18 +212,133 @@ async def test_a_damaged_file_is_told_without_its_path(trial: Trial, content: by
     assert await trial.token() == token
 
 
+# --- what the owner is told
+
+
+async def test_there_is_nothing_to_tell_of_a_login_that_works_or_is_not_there(trial: Trial) -> None:
+    assert trial.credentials.notice == ""
+    trial.login(-10)
+    trial.clock.advance(1)
+    assert trial.credentials.notice == ""
+
+
+async def test_it_is_told_that_another_program_s_login_is_used(trial: Trial) -> None:
+    path = trial.files.foreign[0]
+    path.parent.mkdir()
+    trial.login(3600, path)
+    told = trial.credentials.notice
+    assert f"the login in {path}, another program's" in told
+    assert told.endswith("run: chatmock login")
+    trial.own.parent.mkdir()
+    trial.own.write_bytes(b"{half")
+    trial.clock.advance(1)
+    damaged = f"The login in {trial.own} cannot be read: it is damaged."
+    assert trial.credentials.notice == f"{damaged} {told}"
+    path.unlink()
+    trial.clock.advance(1)
+    assert trial.credentials.notice == damaged
+
+
+async def test_it_is_told_that_the_login_has_ended(trial: Trial) -> None:
+    trial.login(-10)
+    trial.issuer.refuse("invalid_grant")
+    await trial.refused()
+    assert trial.credentials.notice == "The ChatGPT login has ended (invalid_grant); run: chatmock login"
+    trial.login(3600)
+    trial.clock.advance(1)
+    assert trial.credentials.notice == ""
+
+
 # --- when it is refreshed
 
 
 @pytest.mark.parametrize(("seconds", "calls"), [(299, 1), (300, 1), (301, 0), (0, 1), (-1_000_000, 1)])
 async def test_it_is_refreshed_five_minutes_before_its_end(trial: Trial, seconds: int, calls: int) -> None:
     before = trial.login(seconds)
-    token = await trial.token()
+    first = await trial.token()
+    await trial.refreshed()
     assert trial.calls == trial.issuer.refreshes == calls
+    token = await trial.token()
     assert (token != before) == bool(calls)
+    assert first == (before if seconds > 0 else token)
     trial.check_saved(token)
-    assert await trial.token() == token
+    await trial.refreshed()
     assert trial.calls == calls
+
+
+async def test_a_good_token_is_used_while_a_slow_issuer_makes_the_next(trial: Trial) -> None:
+    before = trial.login(200)
+    trial.issuer.delay = 0.05
+    for _ in range(3):
+        assert await trial.token() == before
+    await trial.asked()
+    asking = trial.ask()
+    assert asking.called, "nobody waits"
+    assert revealed(await asking) == before
+    await trial.refreshed()
+    token = await trial.token()
+    assert token != before
+    trial.check_saved(token)
+    assert trial.calls == 1
+
+
+@pytest.mark.parametrize("seconds", [15, 16])
+async def test_a_token_is_used_until_fifteen_seconds_before_its_end(trial: Trial, seconds: int) -> None:
+    before = trial.login(seconds)
+    token = await trial.token()
+    assert (token == before) == (seconds > 15)
+    await trial.refreshed()
+    trial.check_saved(await trial.token())
+    assert trial.calls == 1
+
+
+async def test_who_comes_at_its_end_joins_the_refresh_that_runs_behind(trial: Trial) -> None:
+    before = trial.login(200)
+    trial.issuer.delay = 0.05
+    assert await trial.token() == before
+    await trial.asked()
+    trial.now += 200
+    asking = trial.ask()
+    assert not asking.called
+    trial.check_saved(revealed(await asking))
+    assert trial.calls == 1
+
+
+async def test_short_tokens_are_used_until_they_are_refused(trial: Trial) -> None:
+    trial.login(-10)
+    trial.issuer.access_seconds = 200
+    first = await trial.token()
+    for _ in range(10):
+        trial.now += 10
+        trial.clock.advance(10)
+        assert await trial.token() == first
+        await trial.refreshed()
+    assert trial.calls == 1
+    renewed = revealed(await trial.credentials.renewed(Credential(Secret(first))))
+    assert renewed != first
+    assert trial.calls == 2
+    trial.issuer.access_seconds = 3600
+    trial.clock.advance(60)
+    usual = revealed(await trial.credentials.renewed(Credential(Secret(renewed))))
+    trial.now += 3500
+    assert await trial.token() == usual
+    await trial.refreshed()
+    assert await trial.token() != usual, "tokens that last are refreshed before their end again"
+    assert trial.calls == 4
+
+
+async def test_a_clock_that_is_ahead_does_not_refresh_for_every_request(trial: Trial) -> None:
+    trial.issuer.now = lambda: trial.now - 7200
+    trial.login(3600)
+    daemons = [trial.credentials, trial.fresh()]
+    tokens = []
+    for _ in range(10):
+        tokens += [revealed(await each.current()) for each in daemons]
+        trial.clock.advance(1)
+    assert trial.calls == trial.issuer.refreshes == 2, "each daemon learns it once"
+    assert len(set(tokens[3:])) == 1
+    trial.check_saved(tokens[-1])
+    assert trial.issuer.honours(tokens[-1])
 
 
 async def test_the_end_is_what_the_token_says(trial: Trial) -> None:
@@ -376,13 +500,16 @@ async def test_a_token_in_the_file_that_has_ended_is_refreshed(trial: Trial) -> 
 # --- logins that have ended
 
 
-@pytest.mark.parametrize("seconds", [-10, 200])
+@pytest.mark.parametrize("seconds", [-10, 10, 200])
 @pytest.mark.parametrize("code", [*sorted(LOG_IN_AGAIN), "code_of_next_year"])
 async def test_an_ended_login_is_asked_for_once_and_said_to_all(
     trial: Trial, code: str, seconds: int
 ) -> None:
-    trial.login(seconds)
+    before = trial.login(seconds)
     trial.issuer.refuse(code)
+    if seconds == 200:
+        assert await trial.token() == before
+        await trial.refreshed()
     for asking in (trial.ask, trial.ask, trial.fresh().current):
         refusal = await trial.refused(asking())
         assert (refusal.kind, refusal.code) == (Kind.UNAUTHENTICATED, "login_required")
@@ -449,17 +576,38 @@ PASSING = {
 }
 
 
+@pytest.mark.parametrize("seconds", [10, 200])
 @pytest.mark.parametrize("fault", PASSING)
-async def test_a_passing_fault_leaves_a_good_token_in_use(trial: Trial, fault: str) -> None:
-    before = trial.login(200)
+async def test_a_passing_fault_leaves_a_good_token_in_use(trial: Trial, fault: str, seconds: int) -> None:
+    before = trial.login(seconds)
     trial.issuer.answers.append(PASSING[fault])
     for _ in range(3):
         assert await trial.token() == before
+        await trial.refreshed()
     assert trial.calls == 1
-    assert sum("could not be refreshed yet" in line for line in trial.told) == 1
+    assert trial.count("could not be refreshed yet") == 1
     trial.clock.advance(15)
-    assert await trial.token() != before
+    await trial.token()
+    await trial.refreshed()
+    token = await trial.token()
+    assert token != before
+    trial.check_saved(token)
     assert trial.calls == 2
+
+
+async def test_a_fault_that_nobody_waited_for_is_told_at_the_end(trial: Trial) -> None:
+    before = trial.login(200)
+    trial.issuer.answers += [Answer(500, {}), Answer(500, {})]
+    assert await trial.token() == before
+    await trial.refreshed()
+    trial.now += 200
+    assert (await trial.refused()).code == "login_refresh_failed"
+    assert trial.calls == 1
+    trial.clock.advance(15)
+    assert (await trial.refused()).code == "login_refresh_failed"
+    trial.clock.advance(15)
+    trial.check_saved(await trial.token())
+    assert trial.calls == 3
 
 
 @pytest.mark.parametrize("fault", PASSING)
@@ -478,30 +626,39 @@ async def test_a_passing_fault_with_an_ended_token_is_told(trial: Trial, fault: 
     assert trial.calls == 2
 
 
-@pytest.mark.parametrize("seconds", [-10, 200])
+@pytest.mark.parametrize("seconds", [-10, 10, 200])
 async def test_an_issuer_that_is_silent_is_not_waited_for_long(trial: Trial, seconds: int) -> None:
     before = trial.login(seconds)
     trial.issuer.delay = 60
     trial.issuer.answers.append(Answer(500, {}))
     asking = trial.ask()
     await trial.asked()
+    assert asking.called == (seconds == 200)
     trial.clock.advance(19.9)
-    assert not asking.called
+    assert trial.credentials._refreshing is not None
+    assert asking.called == (seconds == 200)
     trial.clock.advance(0.1)
+    await trial.refreshed()
+    assert asking.called
     if seconds > 0:
         assert revealed(await asking) == before
     else:
         refusal = await trial.refused(asking)
         assert refusal.kind is Kind.UPSTREAM_TIMED_OUT
         assert "within 20 s" in refusal.message
+    assert trial.count("within 20 s") >= 1
     trial.issuer.delay = 0
     trial.clock.advance(15)
-    trial.check_saved(await trial.token())
+    await trial.token()
+    await trial.refreshed()
+    token = await trial.token()
+    assert token != before
+    trial.check_saved(token)
 
 
 async def test_an_issuer_that_is_not_there(trial: Trial) -> None:
     trial.login(-10)
-    trial.credentials._issuer = "http://127.0.0.1:1"
+    trial.credentials._issuer = attrs.evolve(trial.credentials._issuer, url="http://127.0.0.1:1")
     refusal = await trial.refused()
     assert (refusal.kind, refusal.code) == (Kind.UPSTREAM_FAILED, "upstream_connect")
 
@@ -577,7 +734,7 @@ OBSTACLES = [
 
 async def unsaved(trial: Trial, obstacle: Obstacle, logged_faults: list[str]) -> tuple[str, str]:
     """Refresh a login while it cannot be written; the old token and the new one."""
-    before = trial.login(200)
+    before = trial.login(-10)
     lock = login_lock(trial.own)
     assert lock.try_acquire()  # makes the file, which the obstacle would prevent
     lock.release()
@@ -689,14 +846,19 @@ async def test_no_refresh_token_is_spent_where_the_lock_cannot_be_made(trial: Tr
     lock.mkdir()
     if seconds > 0:
         assert await trial.token() == before
+        await trial.refreshed()
     else:
         refusal = await trial.refused()
         assert (refusal.kind, refusal.code) == (Kind.INTERNAL, "login_folder")
-        assert "check its owner and mode" in refusal.message
+    assert trial.count("check its owner and mode") >= 1
     assert trial.calls == 0
     lock.rmdir()
     trial.clock.advance(15)
-    trial.check_saved(await trial.token())
+    await trial.token()
+    await trial.refreshed()
+    token = await trial.token()
+    assert token != before
+    trial.check_saved(token)
 
 
 # --- other programs and other processes
@@ -800,14 +962,16 @@ async def test_a_lock_that_is_never_given_back_is_told(trial: Trial, holder: Hol
     before = trial.login(seconds)
     asking = trial.ask()
     await wound(trial, asking, 0.2)
+    assert asking.called == (seconds > 0)
     trial.clock.advance(60)
-    await until(lambda: trial.clock.advance(0.05) or asking.called)
+    await until(lambda: trial.clock.advance(0.05) or trial.credentials._refreshing is None)
     if seconds > 0:
         assert revealed(await asking) == before
+        assert await trial.token() == before
     else:
         refusal = await trial.refused(asking)
         assert (refusal.kind, refusal.code) == (Kind.UPSTREAM_TIMED_OUT, "login_locked")
-        assert "is it stuck" in refusal.message
+    assert trial.count("is it stuck") >= 1
     assert trial.calls == 0
 
 
@@ -827,22 +991,79 @@ async def test_a_logout_while_it_waits_for_the_lock(trial: Trial) -> None:
 # --- the stop
 
 
-async def test_a_stop_waits_for_the_refresh(trial: Trial) -> None:
-    trial.login(-10)
+@pytest.mark.parametrize("seconds", [-10, 200])
+async def test_a_stop_waits_for_a_refresh_token_that_is_being_spent(trial: Trial, seconds: int) -> None:
+    before = trial.login(seconds)
     trial.issuer.delay = 0.05
     asking = trial.ask()
     await trial.asked()
     stopping = Deferred.fromCoroutine(trial.credentials.stop())
     assert not stopping.called
+    trial.clock.advance(19)
+    assert not stopping.called, "the issuer has its time"
     await stopping
-    assert asking.called
-    trial.check_saved(revealed(await asking))
+    token = trial.held()["tokens"]["access_token"]
+    assert token != before
+    trial.check_saved(token)
+    assert revealed(await asking) == (before if seconds > 0 else token)
+    assert trial.calls == 1
+
+
+@pytest.mark.parametrize("seconds", [-10, 200])
+async def test_a_stop_does_not_wait_for_the_lock(trial: Trial, holder: Holder, seconds: int) -> None:
+    before = trial.login(seconds)
+    asking = trial.ask()
+    await wound(trial, Deferred(), 0.2)
+    assert trial.credentials._refreshing is not None
+    stopping = Deferred.fromCoroutine(trial.credentials.stop())
+    assert stopping.called
+    if seconds > 0:
+        assert revealed(await asking) == before
+    else:
+        assert (await trial.refused(asking)).kind is Kind.CANCELLED
+    holder.write(trial.own.read_bytes())
+    await wound(trial, Deferred())
+    assert trial.calls == 0
+    assert trial.held()["tokens"]["access_token"] == before
+
+
+async def test_a_stop_writes_what_is_unsaved_and_spends_nothing(
+    trial: Trial, logged_faults: list[str]
+) -> None:
+    _, token = await unsaved(trial, FOLDER, logged_faults)
+    _folder_away(trial.own)
+    trial.now += 3600
+    saving: list[Deferred[None]] = []
+    in_thread = trial.credentials._login._in_thread
+
+    def slowly(function: Any, *arguments: Any) -> Deferred[Any]:
+        if function is not write_private or saving:
+            return in_thread(function, *arguments)
+        saving.append(Deferred())
+        return saving[-1].addCallback(lambda _: in_thread(function, *arguments))
+
+    trial.credentials._login._in_thread = slowly
+    asking = trial.ask()
+    await until(lambda: bool(saving))
+    stopping = Deferred.fromCoroutine(trial.credentials.stop())
+    assert not stopping.called
+    saving[0].callback(None)
+    await stopping
+    assert (await trial.refused(asking)).kind is Kind.CANCELLED
+    assert trial.calls == 1
+    trial.check_saved(token)
 
 
 async def test_no_refresh_begins_after_the_stop(trial: Trial) -> None:
     trial.login(-10)
     await trial.credentials.stop()
     assert (await trial.refused()).kind is Kind.CANCELLED
+    for seconds in (10, 200):
+        token = trial.login(seconds)
+        trial.clock.advance(1)
+        assert await trial.token() == token
+        await settle()
+        assert trial.credentials._refreshing is None
     assert trial.calls == 0
 
 
@@ -852,11 +1073,13 @@ async def test_a_stop_does_not_wait_for_ever(trial: Trial) -> None:
     asking = trial.ask()
     await trial.asked()
     stopping = Deferred.fromCoroutine(trial.credentials.stop())
-    trial.clock.advance(14.9)
+    trial.clock.advance(19.9)
     assert not stopping.called
     trial.clock.advance(0.1)
     await stopping
-    assert (await trial.refused(asking)).kind is Kind.CANCELLED
+    assert (await trial.refused(asking)).kind is Kind.UPSTREAM_TIMED_OUT
+    assert (await trial.refused()).code == "login_refresh_failed"
+    assert trial.calls == 1
 
 
 async def test_a_stop_tells_of_a_refresh_that_has_failed(trial: Trial) -> None:
@@ -867,7 +1090,7 @@ async def test_a_stop_tells_of_a_refresh_that_has_failed(trial: Trial) -> None:
     await trial.asked()
     await trial.credentials.stop()
     assert (await trial.refused(asking)).code == "login_refresh_failed"
-    assert any("before the stop" in line for line in trial.told)
+    assert trial.count("is not refreshed at the stop") == 1
 
 
 # --- answers that leave something out

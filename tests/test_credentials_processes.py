@@ -58,6 +58,21 @@ def ask_both(cwd: Path, lock: FileLock, **settings: str) -> list[str | None]:
         return answers
 
 
+def daemon_settings(path: Path, issuer: OpenAIIssuer, backend: ChatGPTBackend) -> dict[str, str]:
+    """The environment of a daemon with the login in *path*."""
+    return {
+        "HOME": str(path.parents[1]),
+        "PYTHONPATH": str(ROOT),
+        "CHATGPT_LOCAL_HOME": str(path.parent),
+        "CHATGPT_LOCAL_ISSUER": issuer.url,
+        "CHATMOCK_CHATGPT_BASE_URL": backend.url,
+        "CHATMOCK_PROVIDER": "chatgpt",
+        "CHATMOCK_PORT": "0",
+        "CHATMOCK_MAX_CONCURRENCY": str(EACH),
+        "CHATMOCK_RATE_LIMIT_BURST": "1000",
+    }
+
+
 async def test_two_daemons_refresh_a_login_once(
     issuer: OpenAIIssuer, backend: ChatGPTBackend, tmp_path: Path
 ) -> None:
@@ -68,19 +83,8 @@ async def test_two_daemons_refresh_a_login_once(
     backend.stream(*Script().text("Hello").end())
     lock = login_lock(path)
     assert lock.try_acquire()
-    settings = {
-        "HOME": str(tmp_path),
-        "PYTHONPATH": str(ROOT),
-        "CHATGPT_LOCAL_HOME": str(path.parent),
-        "CHATGPT_LOCAL_ISSUER": issuer.url,
-        "CHATMOCK_CHATGPT_BASE_URL": backend.url,
-        "CHATMOCK_PROVIDER": "chatgpt",
-        "CHATMOCK_PORT": "0",
-        "CHATMOCK_MAX_CONCURRENCY": str(EACH),
-        "CHATMOCK_RATE_LIMIT_BURST": "1000",
-    }
     try:
-        answers = await deferToThread(ask_both, tmp_path, lock, **settings)
+        answers = await deferToThread(ask_both, tmp_path, lock, **daemon_settings(path, issuer, backend))
     finally:
         lock.release()
     assert answers == ["Hello"] * 2 * EACH
@@ -90,6 +94,33 @@ async def test_two_daemons_refresh_a_login_once(
     assert issuer.honours(held["tokens"]["access_token"])
     assert issuer.honours_refresh(held["tokens"]["refresh_token"])
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def stop_while_asked(cwd: Path, issuer: OpenAIIssuer, **settings: str) -> None:
+    """End a daemon by SIGTERM once the issuer has its refresh token, and has not answered yet."""
+    with ThreadPoolExecutor(1) as pool, running((*MODULE, "serve"), cwd, **settings) as url:
+        client = openai.OpenAI(base_url=f"{url}/v1", api_key="k", max_retries=0, timeout=30)
+        asking = pool.submit(ask, client)
+        while not issuer.calls("/oauth/token"):
+            assert not asking.done(), "nothing can be answered without the login"
+            time.sleep(0.005)
+
+
+async def test_a_daemon_that_is_stopped_while_it_refreshes_keeps_the_login(
+    issuer: OpenAIIssuer, backend: ChatGPTBackend, tmp_path: Path
+) -> None:
+    issuer.access_seconds = -10
+    path = write_login(tmp_path / "state" / "auth.json", issuer.issue(), kept="yes")
+    before = json.loads(path.read_text())["tokens"]
+    issuer.access_seconds = 3600
+    issuer.delay = 0.3
+    backend.stream(*Script().text("Hello").end())
+    await deferToThread(stop_while_asked, tmp_path, issuer, **daemon_settings(path, issuer, backend))
+    tokens = json.loads(path.read_text())["tokens"]
+    assert tokens["refresh_token"] != before["refresh_token"]
+    assert issuer.honours(tokens["access_token"])
+    assert issuer.honours_refresh(tokens["refresh_token"])
+    assert len(issuer.calls("/oauth/token")) == 1
 
 
 # --- kill -9

@@ -59,6 +59,10 @@ class StreamDecoder(Protocol):
     def records(self) -> int:
         """How many records of the stream have been read, whether they gave events or not; keep-alives are none."""
 
+    @property
+    def usage(self) -> Usage | None:
+        """The token counts that the upstream has told so far, whether they have been given as an event or not."""
+
     def feed(self, data: bytes) -> Sequence[Event]:
         """Take the next bytes, cut anywhere."""
 

@@ -54,6 +54,11 @@ class ChatDecoder:
         """How many records of the stream have been read."""
         return self._reader.records
 
+    @property
+    def usage(self) -> Usage | None:
+        """The token counts so far."""
+        return self._usage
+
     def feed(self, data: bytes) -> list[Event]:
         """Take the next bytes, cut anywhere."""
         events: list[Event] = []

@@ -3,7 +3,8 @@
 The text is cut before the first stop sequence, whichever piece it comes in: what might be the start of one is held
 back until it is certain. Tokens cannot be counted without the model's own vocabulary, so the output limit is an
 estimate, :data:`BYTES_PER_TOKEN` bytes of text, refusal or arguments a token. Arguments cut short would be of no
-use, so a call that has begun is told to its end: the cut comes before the next text or the next call.
+use, so a call that has begun is told to its end: the cut comes before the next text or the next call. The token
+counts of an answer that was cut are those that the upstream had told by then, where it had.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from chatmock.events import (
     RefusalDelta,
     TextDelta,
     ToolCallDelta,
+    Usage,
 )
 from chatmock.providers.interface import StreamDecoder
 
@@ -54,6 +56,11 @@ class LimitedDecoder:
     def records(self) -> int:
         """How many records of the stream have been read."""
         return self._decoder.records
+
+    @property
+    def usage(self) -> Usage | None:
+        """The token counts so far."""
+        return self._decoder.usage
 
     def feed(self, data: bytes) -> Sequence[Event]:
         """Take the next bytes."""
@@ -143,6 +150,12 @@ class LimitedDecoder:
             self._end("length", out)
 
     def _end(self, reason: FinishReason, out: list[Event]) -> None:
-        if not self._ended:
-            self._ended = True
-            out.append(Finished((reason,), cut=True))
+        if self._ended:
+            return
+        self._ended = True
+        usage = self._decoder.usage
+        if usage is not None:
+            out.append(
+                usage
+            )  # what has been spent is to be known, though the upstream's own end is not waited for
+        out.append(Finished((reason,), cut=True))

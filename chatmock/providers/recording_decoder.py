@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chatmock.answer import CompleteCall
-from chatmock.events import Event, TextDelta, ToolCallDelta
+from chatmock.events import Event, TextDelta, ToolCallDelta, Usage
 from chatmock.providers.interface import StreamDecoder
 
 
@@ -27,6 +27,11 @@ class RecordingDecoder:
     def records(self) -> int:
         """How many records of the stream have been read."""
         return self._decoder.records
+
+    @property
+    def usage(self) -> Usage | None:
+        """The token counts so far."""
+        return self._decoder.usage
 
     def feed(self, data: bytes) -> Sequence[Event]:
         """Take the next bytes."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from chatmock.durations import LATEST, bounded
 from chatmock.errors import Kind, Refusal, truncated
-from chatmock.events import Content, Event, Failed, Finished, FinishReason, Opened
+from chatmock.events import Content, Event, Failed, Finished, FinishReason, Opened, Usage
 from chatmock.framing import Record, RecordTooLarge, SSEParser
 from chatmock.jsontext import JSONError
 from chatmock.providers import responses_records as wire
@@ -47,6 +47,7 @@ class ResponsesDecoder:
         "_parser",
         "_title",
         "records",
+        "usage",
     )
 
     def __init__(
@@ -63,6 +64,8 @@ class ResponsesDecoder:
         self._ended = False
         self.records = 0
         """How many records of the stream have been read."""
+        self.usage: Usage | None = None
+        """The token counts, which come with the end alone."""
 
     def feed(self, data: bytes) -> list[Event]:
         """Take the next bytes, cut anywhere."""
@@ -188,9 +191,9 @@ class ResponsesDecoder:
 
     def _finish(self, response: ResponseObject, reason: FinishReason, events: list[Event]) -> None:
         self._say([], events, open=True)
-        usage = wire.read_usage(response.usage)
-        if usage is not None:
-            events.append(usage)
+        self.usage = wire.read_usage(response.usage)
+        if self.usage is not None:
+            events.append(self.usage)
         events.append(Finished((reason,)))
         self._ended = True
 

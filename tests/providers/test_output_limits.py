@@ -28,6 +28,7 @@ class Played:
 
     def __init__(self, events: Sequence[Event]) -> None:
         self._events = list(events)
+        self.usage: Usage | None = None
 
     records = 0
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from chatmock.conversation import ChatRequest
 from chatmock.errors import bad_request
-from chatmock.providers.client_fields import ClientFields, one_of
 from chatmock.providers.chatgpt.contract import SUMMARIES
 from chatmock.providers.chatgpt.defaults import Defaults
 from chatmock.providers.chatgpt.models import EFFORTS
+from chatmock.providers.client_fields import ClientFields, one_of
 
 EFFORT_NOTE = "x-chatmock-effort"
 """The response header for a client whose wish the model cannot follow."""

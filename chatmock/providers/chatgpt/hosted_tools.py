@@ -10,7 +10,6 @@ import attrs
 from chatmock import jsontext
 from chatmock.conversation import ChatRequest
 from chatmock.errors import bad_request
-from chatmock.providers.client_fields import ClientFields, one_of
 from chatmock.providers.chatgpt.contract import (
     HOSTED_TOOL_KEYS,
     HOSTED_TOOL_TYPES,
@@ -19,6 +18,7 @@ from chatmock.providers.chatgpt.contract import (
 )
 from chatmock.providers.chatgpt.defaults import Defaults
 from chatmock.providers.chatgpt.offered_tools import allowed_tools
+from chatmock.providers.client_fields import ClientFields, one_of
 
 TOOLS_FIELD = "responses_tools"
 CHOICE_FIELD = "responses_tool_choice"

@@ -18,8 +18,8 @@ from chatmock.conversation import (
 )
 from chatmock.errors import Refusal, bad_request
 from chatmock.providers.chatgpt.call_ids import CallIds
-from chatmock.providers.client_fields import quoted
 from chatmock.providers.chatgpt.contract import TITLE
+from chatmock.providers.client_fields import quoted
 from chatmock.providers.data_urls import cleaned
 
 Item = dict[str, Any]

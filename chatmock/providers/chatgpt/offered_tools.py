@@ -7,8 +7,8 @@ from typing import Any
 
 from chatmock.conversation import ChatRequest, Tool
 from chatmock.errors import Refusal, bad_request
-from chatmock.providers.client_fields import one_of, quoted
 from chatmock.providers.chatgpt.contract import TITLE
+from chatmock.providers.client_fields import one_of, quoted
 
 _CHAT_WIRE = "openai-chat"
 

@@ -7,8 +7,8 @@ import uuid
 from collections.abc import Iterator
 
 from chatmock.conversation import ChatRequest, Image, Text
-from chatmock.providers.client_fields import ClientFields
 from chatmock.providers.chatgpt.contract import CACHE_NAMESPACE
+from chatmock.providers.client_fields import ClientFields
 
 _MOST_HEADER_CHARS = 256
 

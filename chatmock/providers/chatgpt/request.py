@@ -16,7 +16,6 @@ from chatmock.conversation import ChatRequest, ResponseFormat
 from chatmock.errors import bad_request
 from chatmock.providers.chatgpt import contract
 from chatmock.providers.chatgpt.asked_reasoning import asked_reasoning
-from chatmock.providers.client_fields import ClientFields
 from chatmock.providers.chatgpt.defaults import Defaults
 from chatmock.providers.chatgpt.hosted_tools import choice_override, hosted_tools
 from chatmock.providers.chatgpt.input_items import input_items, leading_text
@@ -24,6 +23,7 @@ from chatmock.providers.chatgpt.offered_tools import function_tools, tool_choice
 from chatmock.providers.chatgpt.prompt_cache import cache_key, header_value
 from chatmock.providers.chatgpt.service_tier import asked_tier
 from chatmock.providers.chatgpt.tool_names import original_names, shortened_names
+from chatmock.providers.client_fields import ClientFields
 
 __all__ = ["Asked", "Defaults", "build", "original_names"]
 

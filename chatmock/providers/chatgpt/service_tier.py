@@ -5,10 +5,10 @@ from __future__ import annotations
 from chatmock.conversation import ChatRequest
 from chatmock.errors import bad_request
 from chatmock.model import Model
-from chatmock.providers.client_fields import ClientFields
 from chatmock.providers.chatgpt.contract import FAST_TIER, TITLE
 from chatmock.providers.chatgpt.defaults import Defaults
 from chatmock.providers.chatgpt.models import PRESUMED
+from chatmock.providers.client_fields import ClientFields
 
 FAST_NOTE = "x-chatmock-fast-mode"
 """The response header for a model that cannot do what the owner wants for all requests."""

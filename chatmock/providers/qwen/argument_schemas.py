@@ -1,101 +1,141 @@
-"""Checks the arguments of a call against the JSON Schema of its tool, in bounded time (issue 4, point 4).
+"""Checks the arguments of a call against the JSON Schema of its tool, in bounded time and memory (issue 4, point 4).
 
-The schema is the client's and may be hostile, so it is judged only as far as that is cheap and safe:
+The schema is the client's and may be hostile, so only what is cheap and safe is judged: ``type``, ``enum``, ``const``,
+``required``, ``properties``, ``additionalProperties``, ``items``, ``prefixItems``, the smallest and largest of numbers
+and sizes, ``multipleOf`` of whole numbers, ``allOf``, ``anyOf``, ``oneOf``, ``not``, ``if``, and ``$ref`` to ``#`` or a
+pointer (``#/…``). Not judged are:
 
-* nothing is fetched: a reference that leads out of the schema (but to the drafts themselves) ends the check;
-* regular expressions are not run (``pattern``, ``patternProperties`` and what depends on these), since Python's matcher
-  may take exponential time;
-* every keyword costs, by the size of what it looks at, and a check that has spent :data:`MOST_COST` ends. This bounds
-  references that branch and ``uniqueItems`` as well; recursion without end is caught.
+* regular expressions (``pattern``, ``patternProperties``, and ``additionalProperties`` beside it), since Python's matcher
+  may take exponential time; ``propertyNames``, ``uniqueItems``, ``contains``, ``dependent…``, ``unevaluated…``;
+* references by name or out of the schema, and parts with a base or a draft of their own (``$id``, ``$schema``);
+* what is broken, such as a ``type`` that does not exist.
 
-A check that ends like this, or that fails on a broken schema, finds no fault: the client looks at the arguments again
-anyway.
+What is not judged is neither right nor wrong: a ``oneOf`` or a ``not`` around it finds no fault for it. ``format``,
+``title`` and the like say nothing about what fits.
+
+Every step costs, by the size of what it looks at, and a check that has spent :data:`MOST_STEPS`, or is too deep, ends
+without a fault: the client looks at the arguments again anyway.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-MOST_COST: Final = 200_000
-"""In steps of about a microsecond."""
-_KEYWORD_COST: Final = 10
-_UNSAFE: Final = ("pattern", "patternProperties", "unevaluatedProperties", "unevaluatedItems")
-_MOST_MESSAGE_CHARS: Final = 300
+import attrs
 
+from chatmock.providers.qwen import schema_keywords
+from chatmock.providers.qwen.schema_keywords import UNSURE, Fault, Place, Verdict, is_object
 
-class _TooCostly(Exception):
-    """The check has spent what it may."""
+MOST_STEPS: Final = 200_000
+"""In steps that take well below a microsecond each."""
+_MOST_DEPTH: Final = 100
+_OWN_DRAFT: Final = ("$schema", "$id", "id")
+_REF_ALONE: Final = ("draft-03", "draft-04", "draft-06", "draft-07")
+"""Drafts in which nothing beside a ``$ref`` counts."""
 
 
 def fault(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> str | None:
     """What is wrong with *arguments*, as a text that names the place; None when nothing is, or none can tell."""
-    try:
-        return _first_fault(schema, arguments)
-    except Exception:  # noqa: BLE001  # the library stumbles over broken schemas in many ways; none is a fault here
-        return None
+    return Check(schema, MOST_STEPS).fault(arguments)
 
 
-def _first_fault(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> str | None:
-    import jsonschema  # type: ignore[import-untyped]  # takes a tenth of a second: loaded when a tool is called
-    import referencing
-    from jsonschema import validators
+class Check:
+    """One check.
 
-    root = {key: value for key, value in schema.items() if key != "$schema"}
-    if _changes_draft(root):
-        return None
-    kind = validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-    budget = _Budget(MOST_COST)
-    keywords = {name: budget.bounded(name, judge) for name, judge in kind.VALIDATORS.items()}
-    registry: Any = referencing.Registry()
-    bounded = validators.extend(kind, keywords)(root, registry=registry)
-    error = next(bounded.iter_errors(arguments), None)
-    return None if error is None else _described(error)
+    :param most: the steps that it may take.
+    """
+
+    def __init__(self, schema: Mapping[str, Any], most: int) -> None:
+        self._root = schema
+        self._most = most
+        draft = schema.get("$schema", "")
+        self._ref_alone = isinstance(draft, str) and any(name in draft for name in _REF_ALONE)
+        self._seen: dict[tuple[int, int], Verdict] = {}
+        """What was found, by schema and value: both live as long as the check."""
+        self._depth = 0
+        self.steps = 0
+        """How many have been taken."""
+
+    def fault(self, arguments: Mapping[str, Any]) -> str | None:
+        """See :func:`fault`."""
+        try:
+            found = self.judge(self._root, arguments, Place())
+        except schema_keywords.GivenUp:
+            return None
+        return found.told() if isinstance(found, Fault) else None
+
+    def spend(self, steps: int) -> None:
+        """Go on by *steps*.
+
+        :raises GivenUp: when there are no more.
+        """
+        self.steps += steps
+        if self.steps > self._most:
+            raise schema_keywords.GivenUp
+
+    def judge(self, schema: Any, value: Any, place: Place) -> Verdict:
+        """What *schema* says of *value*, which stands at *place*."""
+        self.spend(2)
+        if isinstance(schema, bool):
+            return None if schema else Fault(place, "false")
+        if not is_object(schema) or (schema is not self._root and _has_own_draft(schema)):
+            return UNSURE
+        key = id(schema), id(value)
+        found = self._seen.get(key)
+        if found is None and key not in self._seen:
+            found = self._seen[key] = self._deeper(schema, value, place)
+        elif isinstance(found, Fault) and not isinstance(value, list | dict):
+            found = attrs.evolve(
+                found, place=place
+            )  # equal numbers and words may be one object at many places
+        return found
+
+    def _deeper(self, schema: Mapping[str, Any], value: Any, place: Place) -> Verdict:
+        self._depth += 1
+        if self._depth > _MOST_DEPTH:
+            raise schema_keywords.GivenUp
+        try:
+            return self._all_keywords(schema, value, place)
+        finally:
+            self._depth -= 1
+
+    def _all_keywords(self, schema: Mapping[str, Any], value: Any, place: Place) -> Verdict:
+        self.spend(len(schema))
+        if "$ref" in schema and self._ref_alone:
+            return self._reference(schema["$ref"], value, place)
+        sure = True
+        for name in schema:
+            if name == "$ref":
+                found = self._reference(schema[name], value, place)
+            else:
+                keyword: Callable[..., Verdict] | None = schema_keywords.JUDGED.get(name)
+                if keyword is not None:
+                    found = keyword(self, schema, value, place)
+                else:
+                    found = UNSURE if name in schema_keywords.NOT_JUDGED else None
+            if isinstance(found, Fault):
+                return found
+            sure = sure and found is None
+        return None if sure else UNSURE
+
+    def _reference(self, pointer: Any, value: Any, place: Place) -> Verdict:
+        if not isinstance(pointer, str) or not (pointer == "#" or pointer.startswith("#/")):
+            return UNSURE
+        self.spend(len(pointer))
+        part: Any = self._root
+        for step in pointer[2:].split("/") if pointer != "#" else ():
+            if part is not self._root and is_object(part) and _has_own_draft(part):
+                return UNSURE
+            name = schema_keywords.unescaped(step)
+            if is_object(part) and name in part:
+                part = part[name]
+            elif isinstance(part, list) and name.isdecimal() and len(name) < 9 and int(name) < len(part):
+                part = part[int(name)]
+            else:
+                return UNSURE
+        return self.judge(part, value, place)
 
 
-class _Budget:
-    def __init__(self, most: int) -> None:
-        self._left = most
-
-    def bounded(self, name: str, judge: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
-        """The keyword *name*, at a cost."""
-
-        def check(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[Any]:
-            self._spend(name, value, instance)
-            if name in _UNSAFE or (name == "additionalProperties" and "patternProperties" in schema):
-                return
-            yield from judge(validator, value, instance, schema) or ()
-
-        return check
-
-    def _spend(self, name: str, value: Any, instance: Any) -> None:
-        size = len(instance) if isinstance(instance, list | dict | str) else 1
-        cost = (
-            size * size
-            if name == "uniqueItems"
-            else size + (len(value) if isinstance(value, list | dict) else 1)
-        )
-        self._left -= cost + _KEYWORD_COST
-        if self._left < 0:
-            raise _TooCostly
-
-
-def _changes_draft(schema: object) -> bool:
-    """Whether a part of *schema* names a draft of its own: such a part would be judged without bounds."""
-    waiting = [schema]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, dict):
-            if isinstance(part.get("$schema"), str):
-                return True
-            waiting += part.values()
-        elif isinstance(part, list):
-            waiting += part
-    return False
-
-
-def _described(error: Any) -> str:
-    message = str(error.message)
-    if len(message) > _MOST_MESSAGE_CHARS:
-        message = message[:_MOST_MESSAGE_CHARS] + "…"
-    return f"{error.json_path}: {message}"
+def _has_own_draft(schema: Mapping[str, Any]) -> bool:
+    return any(isinstance(schema.get(name), str) for name in _OWN_DRAFT)

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
@@ -19,6 +19,11 @@ from chatmock.conversation import Attachment, ChatRequest, Image, Message, Part,
 from chatmock.jsontext import JSONError
 from chatmock.providers.qwen.transcript import said
 
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+K = TypeVar("K")
+V = TypeVar("V")
 _THOUGHT: Final = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 """The thinking before an answer, as the mode think-tags shows it and clients send it back."""
 
@@ -34,15 +39,24 @@ class Place:
     """The index of the first message that the chat does not have yet."""
 
 
+@attrs.frozen(eq=False)
+class Question:
+    """What an answer will be remembered under: a conversation's digest so far, and none of its texts."""
+
+    digest: _Hash | None = attrs.field(repr=False)
+    """None where an answer cannot be remembered: the last message is the assistant's own, and the answer a part of it."""
+
+
 class Conversations:
     """The chats that can go on.
 
-    :param limit: how many answers to remember; each may be gone on from.
+    :param limit: how many answers to remember, each of which may be gone on from, and how many chats' last answers.
     """
 
     def __init__(self, limit: int = 1000) -> None:
         self._limit = limit
         self._places: OrderedDict[bytes, tuple[str, str]] = OrderedDict()
+        self._last: OrderedDict[str, str] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._places)
@@ -54,40 +68,69 @@ class Conversations:
         if "assistant" not in roles or roles[-1] == "assistant":
             return None
         start = len(roles) - roles[::-1].index("assistant")
-        key = _key(chat, chat.messages[:start])
+        key = _digest(chat, chat.messages[:start]).digest()
         found = self._places.get(key)
         if found is None:
             return None
         self._places.move_to_end(key)
         return Place(*found, start)
 
-    def remember(
-        self, chat: ChatRequest, answer_text: str, calls: Iterable[ToolCall], chat_id: str, response_id: str
-    ) -> None:
-        """Note that *chat* was answered in full with *answer_text* (without its thinking) and *calls*.
+    def begin(self, chat: ChatRequest) -> Question:
+        """What :meth:`remember` needs of *chat*, which may be forgotten while its answer comes."""
+        if chat.messages and chat.messages[-1].role == "assistant":
+            return Question(None)
+        return Question(_digest(chat, chat.messages))
 
-        Not for an answer that was cut: the client has less of it than the chat.
+    def remember(
+        self, question: Question, answer_text: str, calls: Iterable[ToolCall], chat_id: str, response_id: str
+    ) -> None:
+        """Note that *question* was answered in full with *answer_text* (without its thinking) and *calls*.
+
+        Not for an answer that was cut: the client has less of it than the chat, so it is one for :meth:`note`.
         """
-        answer = Message("assistant", (Text(answer_text), *calls))
-        key = _key(chat, (*chat.messages, answer))
-        self._places[key] = (chat_id, response_id)
-        self._places.move_to_end(key)
-        while len(self._places) > self._limit:
-            self._places.popitem(last=False)
+        self.note(chat_id, response_id)
+        if question.digest is None:
+            return
+        digest = question.digest.copy()
+        _add(digest, _Canonical().texts([Message("assistant", (Text(answer_text), *calls))]))
+        self._keep(self._places, digest.digest(), (chat_id, response_id))
+
+    def note(self, chat_id: str, response_id: str) -> None:
+        """Note the last answer of the chat *chat_id*, however it ended."""
+        self._keep(self._last, chat_id, response_id)
+
+    def last(self, chat_id: str) -> str | None:
+        """The id of the last answer noted or remembered of the chat *chat_id*; None where none is known."""
+        found = self._last.get(chat_id)
+        if found is not None:
+            self._last.move_to_end(chat_id)
+        return found
+
+    def _keep(self, kept: OrderedDict[K, V], key: K, value: V) -> None:
+        kept[key] = value
+        kept.move_to_end(key)
+        while len(kept) > self._limit:
+            kept.popitem(last=False)
 
     def forget(self, chat_id: str) -> None:
         """Drop all that is known of the chat *chat_id*, which was deleted or cannot go on."""
+        self._last.pop(chat_id, None)
         for key in [key for key, (chat, _) in self._places.items() if chat == chat_id]:
             del self._places[key]
 
 
-def _key(chat: ChatRequest, messages: Sequence[Message]) -> bytes:
+def _digest(chat: ChatRequest, messages: Sequence[Message]) -> _Hash:
     digest = hashlib.sha256()
-    for text in (chat.model, *_tools(chat), *_Canonical().texts(messages)):
+    _add(digest, (chat.model, *_tools(chat)))
+    _add(digest, _Canonical().texts(messages))
+    return digest
+
+
+def _add(digest: _Hash, texts: Iterable[str]) -> None:
+    for text in texts:
         data = text.encode("utf-8", "surrogatepass")
         digest.update(b"%d:" % len(data))
         digest.update(data)
-    return digest.digest()
 
 
 def _tools(chat: ChatRequest) -> Iterator[str]:
@@ -142,8 +185,8 @@ def _shown(parts: Sequence[Part]) -> Iterator[str]:
     """What is no text: a picture is told by its address, which may hold it, and only its hash is kept."""
     for part in parts:
         match part:
-            case Image(url):
-                yield from ("image", hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest())
+            case Image():
+                yield from ("image", part.digest.hex())
             case Attachment(kind, value):
                 yield from ("attachment", kind, _sorted_json(value))
 

@@ -59,6 +59,7 @@ class QwenDecoder:
         "_usage",
         "_waiting",
         "chat_id",
+        "finished",
         "records",
         "response_id",
     )
@@ -78,12 +79,19 @@ class QwenDecoder:
         self._usage: Usage | None = None
         self._cited: set[str] = set()
         self._waiting: list[Annotation] = []
+        self.finished = False
+        """Whether the site has said that it is done: its chat is free then."""
         self.records = 0
         """The records read so far; keep-alives are none."""
         self.chat_id = ""
         """The chat the answer belongs to; empty until it is told."""
         self.response_id = ""
         """What the next turn names as its parent, and what is stopped by name; empty until it is told."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """The token counts so far."""
+        return self._usage
 
     def feed(self, data: bytes) -> list[Event]:
         """Take the next bytes, cut anywhere."""
@@ -206,6 +214,7 @@ class QwenDecoder:
         events.append(said)
 
     def _finish(self, events: list[Event]) -> None:
+        self.finished = True
         if not self._opened:
             message = f"{self._title} completed its answer without saying anything. Ask again."
             self._fail(events, Refusal(Kind.UPSTREAM_FAILED, message, code="upstream_empty"))

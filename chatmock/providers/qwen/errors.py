@@ -191,7 +191,7 @@ def _of_the_account(told: _Told, status: int, wait: float | None) -> Refusal | N
             _sentence(what, told.text, f"Try again {when}, or ask for another model."),
             code="rate_limit_exceeded",
             retry_after=wait,
-            retryable=not used_up,
+            retryable=not used_up and wait is not None,
         )
     if status == 403 or told.says(contract.FORBIDDEN_CODES):
         advice = f"If the account may do this at {SITE} in a browser: {_RENEW[0].lower()}{_RENEW[1:]}"

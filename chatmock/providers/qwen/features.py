@@ -35,12 +35,11 @@ class Features:
     """The client's fields that have no effect at this site, sorted, fit for a response header."""
 
 
-def asked_features(chat: ChatRequest, most_thinking: int | None = None) -> Features:
+def asked_features(chat: ChatRequest) -> Features:
     """The features that *chat* asks for; where it does not say, the site decides whether to think, and does not search.
 
     ``stop`` and ``max_tokens`` are not among the ignored fields: chatmock keeps to them itself.
 
-    :param most_thinking: the most tokens that the model can think with, where its catalogue entry says.
     :raises Refusal: bad request that names the field, for more than one choice, output that is no text, and values
         that mean nothing.
     """
@@ -49,7 +48,7 @@ def asked_features(chat: ChatRequest, most_thinking: int | None = None) -> Featu
     config = {
         "output_schema": contract.OUTPUT_SCHEMA,
         "research_mode": "normal",
-        **_thinking(chat, fields, most_thinking),
+        **_thinking(chat, fields),
         "auto_search": _search(chat, fields),
     }
     return Features(config, fields.ignored)
@@ -67,11 +66,11 @@ def _refuse_what_is_not_text(chat: ChatRequest, fields: ClientFields) -> None:
         fields.ignore("top_logprobs")
 
 
-def _thinking(chat: ChatRequest, fields: ClientFields, most: int | None) -> dict[str, Any]:
+def _thinking(chat: ChatRequest, fields: ClientFields) -> dict[str, Any]:
     wishes = [(_effort(value, param), param) for value, param in _wishes(chat, fields)]
     budget = _budget(fields)
     form = _format(fields)
-    if chat.details is not None and not chat.details.efforts:
+    if _cannot_think(chat):
         for name in [param for _, param in wishes if param != "model"] + ["thinking_budget"] * (
             budget is not None
         ):
@@ -95,11 +94,16 @@ def _thinking(chat: ChatRequest, fields: ClientFields, most: int | None) -> dict
         "thinking_mode": contract.THINKING_MODE,
         "thinking_format": form,
     }
-    return (
-        config
-        if budget is None
-        else {**config, "thinking_budget": budget if most is None else min(budget, most)}
-    )
+    if budget is None:
+        return config
+    most = None if chat.details is None else chat.details.most_thinking
+    return {**config, "thinking_budget": budget if most is None else min(budget, most)}
+
+
+def _cannot_think(chat: ChatRequest) -> bool:
+    """Whether the catalogue says so. Where it does not tell what a model can do, it tells no inputs either."""
+    details = chat.details
+    return details is not None and bool(details.inputs) and not details.efforts
 
 
 def _wishes(chat: ChatRequest, fields: ClientFields) -> Iterator[tuple[object, str]]:

@@ -101,12 +101,7 @@ def read_picture(image: Image, limit: int, param: str | None = None) -> Picture:
     :param param: the request's field that it stands in, for messages.
     :raises Refusal: bad request, when it is a link, no picture in base64, of a type that is not taken, or too large.
     """
-    if image.url[:5].lower() != "data:":
-        raise bad_request(
-            "chat.qwen.ai takes only inline images: send the picture as a data: URL in base64, not as a link.",
-            param,
-            "invalid_image_url",
-        )
+    require_inline(image, param)
     if len(image.url) > 4 * limit + 1024:  # beyond every way of writing it, percent signs included
         raise _too_large(limit, param)
     url = cleaned(image.url)
@@ -127,6 +122,19 @@ def read_picture(image: Image, limit: int, param: str | None = None) -> Picture:
     if len(content) > limit:
         raise _too_large(limit, param)
     return Picture(media_type, content, hashlib.sha256(content).hexdigest())
+
+
+def require_inline(image: Image, param: str | None = None) -> None:
+    """See that *image* carries its picture: nothing is fetched.
+
+    :raises Refusal: bad request, when it is a link.
+    """
+    if image.url[:5].lower() != "data:":
+        raise bad_request(
+            "chat.qwen.ai takes only inline images: send the picture as a data: URL in base64, not as a link.",
+            param,
+            "invalid_image_url",
+        )
 
 
 def _too_large(limit: int, param: str | None) -> Refusal:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -22,8 +23,9 @@ from chatmock.providers.interface import (
 from chatmock.providers.output_limits import MAX_TOKENS_NOTE, LimitedDecoder, kept_to
 from chatmock.providers.qwen import contract, request
 from chatmock.providers.qwen.decoder import QwenDecoder
-from chatmock.providers.qwen.errors import read_refusal
+from chatmock.providers.qwen.errors import read_refusal, tells_error
 from chatmock.providers.qwen.features import asked_features
+from chatmock.providers.qwen.images import require_inline
 from chatmock.providers.qwen.models import read_models
 from chatmock.providers.qwen.tool_calling import FAULT, ToolCallingDecoder
 from chatmock.providers.qwen.tool_offer import Offer, offer
@@ -63,6 +65,9 @@ class Qwen:
     more_headers: Mapping[str, Secret] = attrs.field(factory=dict)
     """Whatever else the owner's browser sends."""
     default_model: str | None = None
+    pinned: str | None = None
+    """The chat of requests that choose none; None for one for each conversation."""
+    token: Secret | None = None
     name: str = attrs.field(default="qwen", init=False)
     title: str = attrs.field(default=contract.TITLE, init=False)
     wire: str = attrs.field(default="qwen-web", init=False)
@@ -87,11 +92,24 @@ class Qwen:
         """The one message that asks *chat*.
 
         :param start: the index of the first message that the chat at the site lacks; None for a new chat.
-        :raises Refusal: bad request, for parts that are neither text nor picture.
+        :raises Refusal: bad request, for parts that are neither text nor picture, and for more than the site takes.
         """
         offered = wanted.offered
         prompt = whole(chat, offered) if start is None else continuation(chat, offered, start)
-        return attrs.evolve(prompt, text=f"{prompt.text}\n\n{chat.note}") if chat.note else prompt
+        for image in prompt.images:
+            require_inline(image)
+        nobody = str(uuid.UUID(int=0))
+        message = Message(nobody, nobody, prompt.text)
+        self._completion(chat, wanted, message, 0.0)
+        return prompt
+
+    def repair(self, chat: ChatRequest) -> Prompt:
+        """The message that asks once more in the chat of a failed answer."""
+        return Prompt(chat.note or "Go on.")
+
+    def chosen(self, chat: ChatRequest) -> str | None:
+        """The chat that *chat* is to be asked in, where it was chosen by its id."""
+        return chat.upstream_chat or self.pinned
 
     def new_chat_request(self, model: str, credential: Credential, now: float) -> UpstreamRequest:
         """The HTTP request that opens a chat. *now*: Unix time in seconds."""
@@ -113,36 +131,47 @@ class Qwen:
         return id
 
     def completion_request(
-        self,
-        chat: ChatRequest,
-        wanted: Wanted,
-        message: Message,
-        credential: Credential,
-        now: float,
-        new_id: Callable[[], str],
+        self, chat: ChatRequest, wanted: Wanted, message: Message, credential: Credential, now: float
     ) -> UpstreamRequest:
-        """The HTTP request that asks *message*.
+        """The HTTP request that asks *message*. *now*: Unix time in seconds.
 
         :raises Refusal: bad request, when it is longer than the site takes.
         """
-        body = request.completion(
-            message.chat_id,
-            message.parent_id,
-            chat.model,
-            message.content,
-            message.files,
-            wanted.features,
-            int(now),
-            new_id,
-        )
+        data = self._completion(chat, wanted, message, now)
         path = f"{contract.COMPLETIONS_PATH}?chat_id={message.chat_id}"
-        asking = self._post(path, request.encoded(body), credential, "text/event-stream", message.chat_id)
+        asking = self._post(path, data, credential, "text/event-stream", message.chat_id)
         return attrs.evolve(asking, stream=True, notes=wanted.notes)
+
+    def _completion(self, chat: ChatRequest, wanted: Wanted, message: Message, now: float) -> bytes:
+        return request.encoded(
+            request.completion(
+                message.chat_id,
+                message.parent_id,
+                chat.model,
+                message.content,
+                message.files,
+                wanted.features,
+                int(now),
+                lambda: str(uuid.uuid4()),
+            )
+        )
 
     def stop_request(self, chat_id: str, response_id: str, credential: Credential) -> UpstreamRequest:
         """The HTTP request that ends an answer; *response_id* may be empty where it has not been told."""
         body = jsontext.dumps(request.stop(chat_id, response_id))
         return self._post(contract.STOP_PATH, body, credential, "application/json", chat_id)
+
+    def check_stop(self, status: int, headers: Headers, body: bytes) -> None:
+        """Read the answer to :meth:`stop_request`.
+
+        :raises Refusal: when it is not confirmed.
+        """
+        try:
+            told = jsontext.loads_object(body)
+        except jsontext.JSONError:
+            raise read_refusal(status, headers, body) from None
+        if status != 200 or tells_error(told):
+            raise read_refusal(status, headers, body)
 
     def answer_decoder(
         self, stream: QwenDecoder, chat: ChatRequest, wanted: Wanted, id_prefix: str
@@ -162,12 +191,15 @@ class Qwen:
         return QwenDecoder(self.title, contract.RECORD_LIMIT)
 
     def amend(self, chat: ChatRequest, refusal: Refusal) -> Amendment | None:
-        """Ask once more for a call that was forced and came as prose, or for an answer that was empty."""
+        """Ask once more: for a call that was forced and came as prose, an answer that was empty, in a chat that was busy,
+        or in a new chat for one that was deleted."""
         if refusal.code in (NO_TOOL_CALL, INVALID_TOOL_CALL):
             fault = refusal.more.get(FAULT)
             note = repair_note(offer(chat), fault if isinstance(fault, str) else None)
             return Amendment(attrs.evolve(chat, note=note), {})
-        return Amendment(chat, {}) if refusal.code == "upstream_empty" else None
+        deleted = refusal.code == contract.CHAT_NOT_FOUND and self.chosen(chat) is None
+        again = deleted or refusal.code in ("upstream_empty", contract.CHAT_BUSY)
+        return Amendment(chat, {}) if again else None
 
     def passage(self, chat: ChatRequest, identity: Identity) -> Passage | None:
         """None: no client speaks the site's own language."""
@@ -198,12 +230,16 @@ class Qwen:
             headers["Authorization"] = f"Bearer {credential.token.reveal()}"
         if self.cookies is not None:
             headers["Cookie"] = self.cookies.reveal()
-        theirs = {name: value.reveal() for name, value in self.more_headers.items()}
-        known = {name.lower() for name in theirs}
-        return {**{name: value for name, value in headers.items() if name.lower() not in known}, **theirs}
+        return _merged(headers, {name: value.reveal() for name, value in self.more_headers.items()})
 
     def _post(
         self, path: str, body: bytes, credential: Credential, accept: str, chat_id: str = ""
     ) -> UpstreamRequest:
-        headers = {**self.headers(credential, accept, chat_id), "Content-Type": "application/json"}
+        headers = _merged(self.headers(credential, accept, chat_id), {"Content-Type": "application/json"})
         return UpstreamRequest("POST", f"{self.base_url}{path}", headers, body)
+
+
+def _merged(headers: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
+    """Both, those of *others* in the place of any of the same name, in whatever letters."""
+    known = {name.lower() for name in others}
+    return {**{name: value for name, value in headers.items() if name.lower() not in known}, **others}

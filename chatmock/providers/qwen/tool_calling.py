@@ -79,6 +79,11 @@ class ToolCallingDecoder:
         """How many records of the stream have been read."""
         return self._decoder.records
 
+    @property
+    def usage(self) -> Usage | None:
+        """The token counts so far."""
+        return self._decoder.usage
+
     def feed(self, data: bytes) -> Sequence[Event]:
         """Take the next bytes."""
         return () if self._ended else self._read(self._decoder.feed(data))

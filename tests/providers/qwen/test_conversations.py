@@ -26,7 +26,7 @@ def answer(text: str | None, *calls: tuple[str, str, str], **more: Any) -> dict[
 
 def remembering(chat: ChatRequest, text: str = "Hi.", *calls: ToolCall) -> Conversations:
     known = Conversations()
-    known.remember(chat, text, calls, "chat", "answer")
+    known.remember(known.begin(chat), text, calls, "chat", "answer")
     return known
 
 
@@ -71,7 +71,7 @@ def test_anything_else_does_not(body: Any) -> None:
 
 def test_each_answer_may_be_gone_on_from() -> None:
     known = remembering(parsed(messages=[USER]))
-    known.remember(parsed(messages=[USER, answer("Hi."), MORE]), "Now.", (), "chat", "second")
+    known.remember(known.begin(parsed(messages=[USER, answer("Hi."), MORE])), "Now.", (), "chat", "second")
     assert known.find(parsed(messages=[USER, answer("Hi."), MORE, answer("Now."), USER])) == Place(
         "chat", "second", 4
     )
@@ -134,7 +134,7 @@ def test_pictures_are_compared() -> None:
 
 def test_a_forgotten_chat_is_new() -> None:
     known = remembering(parsed(messages=[USER]))
-    known.remember(parsed(messages=[MORE]), "Hi.", (), "other", "answer")
+    known.remember(known.begin(parsed(messages=[MORE])), "Hi.", (), "other", "answer")
     known.forget("chat")
     assert known.find(parsed(messages=[USER, answer("Hi."), MORE])) is None
     assert known.find(parsed(messages=[MORE, answer("Hi."), MORE])) == Place("other", "answer", 2)
@@ -148,9 +148,9 @@ def test_the_longest_unused_is_dropped() -> None:
         for c in asks
     ]
     for n in (0, 1):
-        known.remember(asks[n], "Hi.", (), f"chat{n}", "a")
+        known.remember(known.begin(asks[n]), "Hi.", (), f"chat{n}", "a")
     assert known.find(later[0]) is not None
-    known.remember(asks[2], "Hi.", (), "chat2", "a")
+    known.remember(known.begin(asks[2]), "Hi.", (), "chat2", "a")
     assert [known.find(chat) is not None for chat in later] == [True, False, True]
     assert len(known) == 2
 
@@ -192,7 +192,7 @@ def test_every_answered_conversation_is_found_and_only_those(
 ) -> None:
     known, last = Conversations(), {}
     for number, (chat, text) in enumerate(asked):
-        known.remember(chat, text, (), f"chat{number}", f"answer{number}")
+        known.remember(known.begin(chat), text, (), f"chat{number}", f"answer{number}")
         last[_plain(going_on(chat, text))] = number
     for chat, text in asked:
         number = last[_plain(going_on(chat, text))]

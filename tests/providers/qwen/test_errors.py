@@ -33,7 +33,7 @@ def read(body: Any, status: int = 200, **headers: str) -> Refusal:
 _TABLE = [
     ("RateLimited", LIMIT, Kind.RATE_LIMITED, "rate_limit_exceeded", False),
     ("quotaLimited", "", Kind.RATE_LIMITED, "rate_limit_exceeded", False),
-    ("Too_Many_Requests", "Slow down", Kind.RATE_LIMITED, "rate_limit_exceeded", True),
+    ("Too_Many_Requests", "Slow down", Kind.RATE_LIMITED, "rate_limit_exceeded", False),
     ("ParallelLimited", "One at a time", Kind.RATE_LIMITED, "chat_busy", False),
     ("Bad_Request", "The chat is in progress!", Kind.RATE_LIMITED, "chat_busy", False),
     ("Bad_Request", "Invalid input too many messages.", Kind.BAD_REQUEST, None, False),
@@ -199,7 +199,7 @@ def test_pages_are_not_quoted(status: int, kind: Kind, code: str | None) -> None
         (405, Kind.UPSTREAM_FAILED, "upstream_changed", False),
         (409, Kind.BAD_REQUEST, None, False),
         (413, Kind.TOO_LARGE, None, False),
-        (429, Kind.RATE_LIMITED, "rate_limit_exceeded", True),
+        (429, Kind.RATE_LIMITED, "rate_limit_exceeded", False),
         (500, Kind.UPSTREAM_FAILED, "upstream_error", True),
         (502, Kind.UPSTREAM_FAILED, "upstream_error", True),
         (503, Kind.OVERLOADED, "upstream_overloaded", True),

@@ -71,7 +71,7 @@ def test_inactive_repeated_and_unreadable_entries_are_left_out() -> None:
     "info", [None, "x", {}, {"meta": 1}, {"meta": {"capabilities": [], "max_context_length": "1M"}}]
 )
 def test_an_entry_that_tells_little(info: Any) -> None:
-    assert read_models(older({"id": "a", "owned_by": None, "info": info})) == [Model("a", inputs=("text",))]
+    assert read_models(older({"id": "a", "owned_by": None, "info": info})) == [Model("a")]
 
 
 @pytest.mark.parametrize("window", [None, 0, -1, True, "1000", 1.5])

@@ -1,0 +1,60 @@
+"""One answer at a time in each chat: whose turn it is, who waits, and where an answer is only being stopped."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import DeferredLock, TimeoutError
+from twisted.internet.interfaces import IReactorTime
+
+from chatmock.errors import Kind, Refusal
+from chatmock.providers.qwen.contract import BUSY_WAIT, TITLE
+
+_WAIT_SECONDS = 60.0
+_MOST_WAITING = 8
+
+
+class Turns:
+    """The turns of all chats. A chat is known while somebody has or awaits its turn."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._locks: dict[str, DeferredLock] = {}
+        self._stopping: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._locks)
+
+    def answering(self, chat_id: str) -> bool:
+        """Whether an answer is being written there; not where it is only being stopped."""
+        return chat_id in self._locks and chat_id not in self._stopping
+
+    async def take(self, chat_id: str) -> None:
+        """Wait for the turn.
+
+        :raises Refusal: rate limited, when too many wait already or the others take too long.
+        """
+        lock = self._locks.setdefault(chat_id, DeferredLock())
+        if len(lock.waiting) >= _MOST_WAITING:
+            raise _busy()
+        try:
+            await lock.acquire().addTimeout(_WAIT_SECONDS, self._clock)
+        except TimeoutError:
+            raise _busy() from None
+
+    def stopping(self, chat_id: str) -> None:
+        """Note that the answer of whose turn it is is only being stopped."""
+        self._stopping.add(chat_id)
+
+    def free(self, chat_id: str) -> None:
+        """The turn is over: the next one's begins."""
+        self._stopping.discard(chat_id)
+        lock = self._locks[chat_id]
+        lock.release()
+        if not lock.locked:
+            del self._locks[chat_id]
+
+
+def _busy() -> Refusal:
+    message = (
+        f"This chat at {TITLE} answers others, one at a time. Ask again in a while, or without a chat_id."
+    )
+    return Refusal(Kind.RATE_LIMITED, message, code="chat_turn", retry_after=BUSY_WAIT)
