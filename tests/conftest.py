@@ -30,13 +30,12 @@ KEY = "upstream-key"
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home folder of the test's own: the developer's logins and settings have no part in it."""
     for name in os.environ:
         if name.startswith(("CHATMOCK_", "CHATGPT_LOCAL_", "CODEX_")) and name != "CHATMOCK_CAPTURES":
             monkeypatch.delenv(name)
-    folder = tmp_path / "home"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(folder))
     return folder
 

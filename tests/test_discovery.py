@@ -314,7 +314,7 @@ def test_a_login_that_has_ended_is_a_fault_like_others(remembering: Remembering)
     assert remembering.names() == ["guess"]
     remembering.login.ended = False
     assert fired(wait(remembering.found))["chatgpt"].tentative
-    remembering.clock.advance(31)
+    remembering.clock.advance(601)
     remembering.names()
     remembering.answer("a")
     assert remembering.names() == ["a"]
