@@ -26,6 +26,7 @@ setup(
         "chatmock",
         "chatmock.admission",
         "chatmock.dialects",
+        "chatmock.login",
         "chatmock.providers",
         "chatmock.providers.chatgpt",
         "chatmock.providers.demo",
