@@ -37,7 +37,6 @@ setup(
     package_data={"chatmock": ["py.typed"]},
     install_requires=[
         "attrs >= 24.2",
-        "jsonschema >= 4.23",
         "klein >= 24.8",
         "msgspec >= 0.20",
         "pyopenssl >= 26.0",

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
 
 from chatmock.account import Account, FixedCredential
 from chatmock.providers.interface import Credential
@@ -30,6 +34,7 @@ class QwenAccount:
     account: Account
     _token: Secret
     _calls: QwenCalls
+    _pool: ThreadPool
 
     @classmethod
     def of(cls, settings: Settings, upstream: Upstream, reactor: Any) -> QwenAccount | None:
@@ -45,6 +50,13 @@ class QwenAccount:
             settings.qwen_chat_id,
             token,
         )
+        pool = ThreadPool(0, 1, "pictures")
+
+        def in_thread(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+            if not pool.started:
+                pool.start()
+            return deferToThreadPool(reactor, pool, function, *arguments)
+
         uploads = Uploads(
             upstream,
             reactor,
@@ -52,6 +64,7 @@ class QwenAccount:
             lambda: str(uuid.uuid4()),
             settings.max_image_bytes,
             _UPLOAD_SECONDS,
+            in_thread,
         )
         calls = QwenCalls(provider, uploads, reactor, time.time)
         account = Account(
@@ -64,7 +77,7 @@ class QwenAccount:
             ALIASES,
             has_chats=True,
         )
-        return cls(account, token, calls)
+        return cls(account, token, calls, pool)
 
     @property
     def notice(self) -> str:
@@ -74,6 +87,8 @@ class QwenAccount:
     async def stop(self) -> None:
         """Let no chat stay locked."""
         await self._calls.stop()
+        if self._pool.started:
+            self._pool.stop()
 
 
 def token_notice(token: Secret, now: float) -> str:

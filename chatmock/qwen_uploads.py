@@ -1,6 +1,7 @@
 """Puts the pictures of a chat where Qwen can see them: leave from the chat, then a signed ``PUT`` (spec upstreams.md, A1.6).
 
-The same picture is uploaded once, however many requests bring it, and again when its link is about to end.
+The same picture is uploaded once, however many requests bring it, and again when its link is about to end. It is known by
+the digest of its URL, so that one that is there already is not decoded again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import attrs
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from twisted.web.iweb import IResponse
@@ -32,6 +33,7 @@ from chatmock.providers.qwen.images import (
     grant_body,
     read_grant,
     read_picture,
+    require_inline,
     uploaded_file,
 )
 from chatmock.providers.qwen.oss_signature import sign_put
@@ -40,10 +42,13 @@ from chatmock.upstream import ERROR_BODY_LIMIT, Upstream, read_start, response_h
 STORE_TITLE = f"{TITLE}'s object store"
 _READ_SECONDS = 30.0
 _MOST_KEPT = 256
+_LARGE_CHARS = 1_400_000
+"""The characters of a URL from which on it is decoded in a thread: a megabyte in base64."""
 _CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
 _SKEWED = "RequestTimeTooSkewed"
 
-Key = tuple[str, str, str]
+Key = tuple[str, bytes]
+"""Where the chat is, and the digest of the picture's URL."""
 
 
 @attrs.define(eq=False)
@@ -61,6 +66,7 @@ class Uploads:
     :param new_id: makes a fresh UUID.
     :param limit: the most bytes of a picture.
     :param lifetime: seconds for which an uploaded picture is used again, unless its link ends before.
+    :param in_thread: runs a function that takes a while; here and now unless given.
     """
 
     def __init__(
@@ -71,6 +77,7 @@ class Uploads:
         new_id: Callable[[], str],
         limit: int,
         lifetime: float,
+        in_thread: Callable[..., Deferred[Any]] = maybeDeferred,
     ) -> None:
         self._upstream = upstream
         self._clock = clock
@@ -78,6 +85,7 @@ class Uploads:
         self._new_id = new_id
         self._limit = limit
         self._lifetime = lifetime
+        self._in_thread = in_thread
         self._kept: OrderedDict[Key, tuple[UploadedFile, float]] = OrderedDict()
         self._running: dict[Key, _Upload] = {}
 
@@ -90,11 +98,11 @@ class Uploads:
         :param base_url: where the chat is.
         :raises Refusal: bad request for the image; what the chat refused the upload with; upstream failed or timed out.
         """
-        picture = read_picture(image, self._limit)
-        key = base_url, picture.media_type, picture.digest
+        require_inline(image)
+        key = base_url, image.digest
         file = self._recall(key)
         if file is None:
-            file = await self._join(key, picture, headers, base_url)
+            file = await self._join(key, image, headers, base_url)
         return file_entry(file, self._new_id(), self._new_id())
 
     def _recall(self, key: Key) -> UploadedFile | None:
@@ -119,9 +127,9 @@ class Uploads:
             self._kept.popitem(last=False)
 
     def _join(
-        self, key: Key, picture: Picture, headers: Mapping[str, str], base_url: str
+        self, key: Key, image: Image, headers: Mapping[str, str], base_url: str
     ) -> Deferred[UploadedFile]:
-        """The result of the upload of *picture*, which is begun unless it is under way."""
+        """The result of the upload of *image*, which is begun unless it is under way."""
         upload = self._running.get(key)
         if upload is None:
             upload = self._running[key] = _Upload()
@@ -129,7 +137,7 @@ class Uploads:
         waiter: Deferred[UploadedFile] = Deferred(lambda left: self._leave(key, joined, left))
         upload.waiters.append(waiter)
         if upload.running is None:
-            upload.running = Deferred.fromCoroutine(self._upload(key, picture, headers, base_url))
+            upload.running = Deferred.fromCoroutine(self._upload(key, image, headers, base_url))
             upload.running.addBoth(self._settle, key, upload)
         return waiter
 
@@ -148,20 +156,31 @@ class Uploads:
             del self._running[key]
         waiters, upload.waiters = upload.waiters, []
         for waiter in waiters:
-            if not waiter.called:
+            if waiter.called:
+                continue
+            if isinstance(result, Failure) and isinstance(result.value, Refusal):
+                waiter.errback(attrs.evolve(result.value))  # one for each: who gets it may add to it
+            else:
                 waiter.callback(result)  # a Failure is passed on as one
         unheard = isinstance(result, Failure) and not waiters and not result.check(CancelledError, Refusal)
         return result if unheard and isinstance(result, Failure) else None
 
     async def _upload(
-        self, key: Key, picture: Picture, headers: Mapping[str, str], base_url: str
+        self, key: Key, image: Image, headers: Mapping[str, str], base_url: str
     ) -> UploadedFile:
+        picture = await self._decoded(image)
         began = self._clock.seconds()
         grant = await self._ask_grant(picture, headers, base_url)
         await self._put(picture, grant)
         file = uploaded_file(picture, grant, self._wall_clock())
         self._keep(key, file, grant, began)
         return file
+
+    async def _decoded(self, image: Image) -> Picture:
+        if len(image.url) < _LARGE_CHARS:
+            return read_picture(image, self._limit)
+        picture: Picture = await self._in_thread(read_picture, image, self._limit)
+        return picture
 
     async def _ask_grant(self, picture: Picture, headers: Mapping[str, str], base_url: str) -> Grant:
         asking = UpstreamRequest(

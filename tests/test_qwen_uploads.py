@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
 from twisted.internet.task import Clock
 
 from chatmock.conversation import Image
 from chatmock.errors import Kind, Refusal
+from chatmock.providers.qwen.images import Picture, read_picture
 from chatmock.qwen_uploads import Uploads
 from chatmock.upstream import UpstreamClient
 from tests.conftest import settle, until
@@ -287,3 +288,58 @@ async def test_a_large_picture(bench: Bench) -> None:
     data = bytes(range(256)) * 10_000
     await bench.begin(data)
     assert bench.stored == [data]
+
+
+class Threads:
+    """Runs at once, and counts."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, call: Any, *args: Any) -> Deferred[Any]:
+        self.calls += 1
+        return maybeDeferred(call, *args)
+
+
+async def test_a_picture_is_decoded_once_and_in_a_thread_if_it_is_large(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def reading(image: Image, limit: int) -> Picture:
+        read.append(len(image.url))
+        return read_picture(image, limit)
+
+    monkeypatch.setattr("chatmock.qwen_uploads.read_picture", reading)
+    bench.uploads._limit = 3_000_000
+    threads = bench.uploads._in_thread = Threads()
+    small, large = b"small", bytes(range(256)) * 5000
+    for data, waited in ((small, 0), (large, 1)):
+        read.clear()
+        await gatherResults([bench.begin(data) for _ in range(3)])
+        await bench.begin(data)
+        assert len(read) == 1
+        assert threads.calls == waited
+    assert bench.stored == [small, large]
+
+
+async def test_a_large_picture_that_is_none_is_refused(bench: Bench) -> None:
+    bench.uploads._limit = 3_000_000
+    with pytest.raises(Refusal, match="base64"):
+        await bench.uploads.file_of(
+            Image("data:image/png;base64," + "!" * 2_000_000), HEADERS, bench.server.url
+        )
+    assert bench.server.asked == []
+
+
+async def test_each_who_waits_is_refused_with_a_refusal_of_its_own(bench: Bench) -> None:
+    bench.server.plan(GRANT, errors.rate_limited(10))
+    waiting = [bench.begin() for _ in range(2)]
+    refused = []
+    for each in waiting:
+        with pytest.raises(Refusal) as caught:
+            await each
+        refused.append(caught.value)
+    assert refused[0] is not refused[1]
+    assert refused[0].message == refused[1].message
+    assert refused[0].retry_after == 36_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from chatmock.events import (
     EventOrder,
     Failed,
     Finished,
+    FinishReason,
     Opened,
     ReasoningDelta,
     RefusalDelta,
@@ -20,15 +22,19 @@ from chatmock.events import (
     ToolCallDelta,
     Usage,
 )
+from chatmock.providers.openai_decoder import ChatDecoder
+from chatmock.providers.openai_differences import Differences
 from chatmock.providers.output_limits import BYTES_PER_TOKEN, LimitedDecoder
+from chatmock.providers.responses_decoder import ResponsesDecoder
+from tests.chunks import chunk, record
 
 
 class Played:
     """A decoder that gives one event for each byte it is fed."""
 
-    def __init__(self, events: Sequence[Event]) -> None:
+    def __init__(self, events: Sequence[Event], usage: Usage | None = None) -> None:
         self._events = list(events)
-        self.usage: Usage | None = None
+        self.usage = usage
 
     records = 0
 
@@ -42,9 +48,13 @@ class Played:
 
 
 def run(
-    events: Sequence[Event], stop: Sequence[str] = (), max_tokens: int | None = None, step: int = 1
+    events: Sequence[Event],
+    stop: Sequence[str] = (),
+    max_tokens: int | None = None,
+    step: int = 1,
+    usage: Usage | None = None,
 ) -> list[Event]:
-    decoder = LimitedDecoder(Played(events), stop, max_tokens)
+    decoder = LimitedDecoder(Played(events, usage), stop, max_tokens)
     out: list[Event] = []
     for _ in range(0, len(events) + step, step):
         out.extend(decoder.feed(b"x" * step))
@@ -72,6 +82,16 @@ def test_the_text_ends_before_a_stop_sequence(texts: Sequence[str]) -> None:
     assert text(out) == "one "
     assert out[-1] == Finished(("stop",), cut=True)
     assert not any(isinstance(event, Usage) for event in out)
+
+
+@pytest.mark.parametrize(("stop", "most", "reason"), [(["END"], None, "stop"), ((), 1, "length")])
+def test_a_cut_answer_has_the_counts_so_far(
+    stop: Sequence[str], most: int | None, reason: FinishReason
+) -> None:
+    out = run(answer("one END two"), stop, most, usage=Usage(7, 8))
+    assert out[-2:] == [Usage(7, 8), Finished((reason,), cut=True)]
+    whole = run(answer("one"), stop, most, usage=Usage(7, 8))
+    assert whole[-2:] == [Usage(1, 2), Finished(("stop",))]
 
 
 def test_what_only_began_like_one_is_not_lost() -> None:
@@ -134,6 +154,7 @@ def test_the_records_are_those_of_the_decoder_within() -> None:
     decoder = LimitedDecoder(Played(answer("a")), ["x"], None)
     decoder.feed(b"123")
     assert decoder.records == 3
+    assert LimitedDecoder(Played([], Usage(1, 2)), ["x"], None).usage == Usage(1, 2)
 
 
 def test_a_failure_passes() -> None:
@@ -163,3 +184,20 @@ def test_the_cut_is_where_the_whole_text_says(
     else:
         assert out[-1] == Finished(("stop",), cut=bool(places))
     assert text(out) == wanted
+
+
+def test_decoders_tell_the_counts_that_they_have() -> None:
+    chat = ChatDecoder("x", Differences("x", "KEY"), 1 << 20)
+    counts = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+    chat.feed(chunk({"content": "a"}))
+    assert chat.usage is None
+    chat.feed(chunk({"content": "b"}, usage=counts))
+    assert chat.usage == Usage(3, 4)
+    responses = ResponsesDecoder("x", 1 << 20)
+    assert responses.usage is None
+    told: Any = {
+        "type": "response.completed",
+        "response": {"id": "r", "output": [], "usage": {"input_tokens": 3, "output_tokens": 4}},
+    }
+    responses.feed(record({"type": "response.output_text.delta", "delta": "a"}) + record(told))
+    assert responses.usage == Usage(3, 4)

@@ -2,13 +2,18 @@
 
 A decoder around a decoder. Which calls count:
 
-* One of a tool that may not be called now is prose, as it was written: the model talks about calls, or makes a tool up.
+* One of a tool that may not be called now, or that the model makes up, is none, and its markup is not shown. The answer
+  fails where nothing of it has been given yet, so that a caller can ask once more, and where in the end it holds nothing
+  but the thinking and such calls. Else the call is left out, and what stands around it is given.
+* In a code fence or in inline code such a call is prose, as it was written: the model explains what calls look like. One of
+  a tool that may be called is a call even there: models put fences around calls that they mean.
 * One whose arguments do not fit the schema is a call all the same: the client's own checks tell the model what is wrong
   better than a failed answer. For a tool that is ``strict`` the answer fails, since its client relies on the schema.
-* Where a call is forced, a first one that does not fit is none, and an answer without a call fails. Everything is held back
-  until there is a call, the thinking too, so that a caller can ask once more, with
+* Where a call is forced, a first one that does not fit is none, and an answer without a call fails. What is said before it
+  is dropped: it is no answer, and stop sequences and limits, which are kept to outside of here, must not end the answer
+  in it. The thinking is held back until there is a call, so that a caller can ask once more, with
   :func:`~chatmock.providers.qwen.tool_prompt.repair_note`, before the client has been given any of the answer.
-* A result that the model makes up after its calls ends the answer.
+* A result that the model makes up after its calls, also after those that are left out, ends the answer.
 """
 
 from __future__ import annotations
@@ -21,18 +26,19 @@ import attrs
 from chatmock import jsontext
 from chatmock.conversation import Tool, ToolChoice
 from chatmock.errors import Kind, Refusal
-from chatmock.events import Event, Failed, Finished, ReasoningDelta, TextDelta, ToolCallDelta, Usage
+from chatmock.events import Event, Failed, Finished, Opened, ReasoningDelta, TextDelta, ToolCallDelta, Usage
+from chatmock.providers.client_fields import quoted
 from chatmock.providers.interface import StreamDecoder
 from chatmock.providers.qwen.argument_schemas import fault
+from chatmock.providers.qwen.code_marks import CodeMarks
 from chatmock.providers.qwen.contract import TITLE
-from chatmock.providers.qwen.tool_markup import DEFAULT_LIMIT, Call, CallTooLarge, ToolMarkup
+from chatmock.providers.qwen.tool_markup import DEFAULT_LIMIT, Call, CallTooLarge, Prose, ToolMarkup
 from chatmock.providers.qwen.tool_prompt import INVALID_TOOL_CALL, NO_TOOL_CALL, RESPONSE_OPEN
 
 FAULT: Final = "fault"
-"""The further field of a refusal that says what is wrong with the arguments."""
+"""The further field of a refusal that says what is wrong with the call."""
 _WITHHELD_LIMIT: Final = DEFAULT_LIMIT
 _SPACE_LIMIT: Final = 1000
-_CALLED: Final = Finished(("tool_calls",), cut=True)
 
 
 class ToolCallingDecoder:
@@ -62,17 +68,22 @@ class ToolCallingDecoder:
         self._parallel = parallel
         self._id_prefix = id_prefix
         self._markup = ToolMarkup()
+        self._code = CodeMarks()
         self._calls = 0
+        self._given = False
+        """Whether anything has been given that cannot be taken back: all but the opening, which is held back until then."""
+        self._spoke = False
+        """Whether any prose has been given."""
         self._told = False
         """Whether prose has been given since the beginning, or since the last call."""
         self._space = ""
         """White space that is dropped if a call, or nothing, follows; after it maybe the beginning of a made-up result."""
         self._withheld: list[Event] = []
-        """All that comes before a call that is forced."""
+        """What comes before a call that is forced but prose; else the opening."""
         self._withheld_chars = 0
         self._ended = False
         self.fault: str | None = None
-        """What is wrong with the arguments on which the answer failed."""
+        """What is wrong with the call on which the answer failed, or that was left out last."""
 
     @property
     def records(self) -> int:
@@ -120,19 +131,28 @@ class ToolCallingDecoder:
 
     def _pass_or_hold(self, event: Event, size: int, out: list[Event]) -> None:
         """Give *event* out; before a call that is forced nothing is, or the client could not be spared a failure."""
-        if not self._forced or self._calls:
+        forced = self._forced and not self._calls
+        if not forced and not isinstance(event, Opened):
+            self._release(out)
             out.append(event)
             return
-        self._withheld.append(event)
+        if not isinstance(event, TextDelta):
+            self._withheld.append(event)
         self._withheld_chars += size
         if self._withheld_chars > _WITHHELD_LIMIT:
             self._fail_without_call(out)
+
+    def _release(self, out: list[Event]) -> None:
+        """Something is to be given: what was held back goes before it."""
+        self._given = True
+        out += self._withheld
+        self._withheld = []
 
     def _settle(self, out: list[Event]) -> None:
         """The text is complete: give what was held back. There is nothing left for a second time."""
         self._pieces(None, out)
         space, self._space = self._space, ""
-        if not self._ended and (space.strip() or not self._calls):
+        if not self._ended and (space.strip() or not (self._calls or self.fault)):
             self._give(space, out)
 
     def _pieces(self, text: str | None, out: list[Event]) -> None:
@@ -145,11 +165,16 @@ class ToolCallingDecoder:
         for piece in pieces:
             if self._calls and not self._parallel:
                 if isinstance(piece, Call) or piece.text.strip():
-                    self._end(_CALLED, out)
-            elif isinstance(piece, Call) and piece.name in self._tools:
+                    self._cut(out)
+            elif isinstance(piece, Prose):
+                self._code.feed(piece.text)
+                self._prose(piece.text, out)
+            elif piece.name in self._tools:
                 self._call(piece, self._tools[piece.name], out)
+            elif self._code.inside:
+                self._prose(piece.source, out)
             else:
-                self._prose(piece.source if isinstance(piece, Call) else piece.text, out)
+                self._made_up(piece, out)
             if self._ended:
                 break
 
@@ -157,10 +182,11 @@ class ToolCallingDecoder:
         if not self._told:
             text, self._space = self._space + text, ""
             word = text.lstrip()
-            if self._calls and word.startswith(RESPONSE_OPEN):
-                self._end(_CALLED, out)
+            called = bool(self._calls or self.fault)
+            if called and word.startswith(RESPONSE_OPEN):
+                self._cut(out)
                 return
-            if (not word or (self._calls and RESPONSE_OPEN.startswith(word))) and len(text) < _SPACE_LIMIT:
+            if (not word or (called and RESPONSE_OPEN.startswith(word))) and len(text) < _SPACE_LIMIT:
                 self._space = text
                 return
             self._told = True
@@ -168,6 +194,7 @@ class ToolCallingDecoder:
 
     def _give(self, text: str, out: list[Event]) -> None:
         if text:
+            self._spoke = True
             self._pass_or_hold(TextDelta(text), len(text), out)
 
     def _call(self, call: Call, tool: Tool, out: list[Event]) -> None:
@@ -185,10 +212,21 @@ class ToolCallingDecoder:
                 out,
             )
             return
-        out += self._withheld
+        self._release(out)
         out.append(ToolCallDelta(self._calls, f"{self._id_prefix}{self._calls}", call.name, call.arguments))
         self._calls += 1
-        self._withheld, self._space, self._told = [], "", False
+        self._space, self._told = "", False
+
+    def _made_up(self, call: Call, out: list[Event]) -> None:
+        """A call of a tool that may not be called now."""
+        self.fault = f"there is no tool {quoted(call.name)}"
+        self._told = False
+        if not self._forced and not self._given:
+            self._fail_on_made_up(out)
+
+    def _fail_on_made_up(self, out: list[Event]) -> None:
+        message = f"{TITLE} called a tool that it has not been offered, and said nothing else: {self.fault}. Ask again."
+        self._fail(message, INVALID_TOOL_CALL, out)
 
     def _finish(self, finished: Finished, out: list[Event]) -> None:
         if self._calls:
@@ -196,14 +234,22 @@ class ToolCallingDecoder:
             self._end(attrs.evolve(finished, reasons=reasons), out)
         elif self._forced:
             self._fail_without_call(out)
+        elif self.fault is not None and not self._spoke:
+            self._fail_on_made_up(out)
         else:
             self._end(finished, out)
+
+    def _cut(self, out: list[Event]) -> None:
+        """End the answer after a call, with the token counts as far as they are known."""
+        if self.usage is not None and (self._calls or self._spoke):
+            out.append(self.usage)
+        self._finish(Finished(("stop",), cut=True), out)
 
     def _fail_without_call(self, out: list[Event]) -> None:
         why = (
             "answered without calling one"
             if self.fault is None
-            else f"called one with wrong arguments: {self.fault}"
+            else f"made none that can be used: {self.fault}"
         )
         self._fail(
             f"A call of a tool was asked for, and {TITLE} {why}. Ask again, or leave 'tool_choice' at auto.",
@@ -217,5 +263,7 @@ class ToolCallingDecoder:
 
     def _end(self, event: Finished | Failed, out: list[Event]) -> None:
         self._ended = True
+        if isinstance(event, Finished):
+            self._release(out)
         self._withheld = []
         out.append(event)

@@ -20,7 +20,7 @@ RESPONSE_CLOSE: Final = "</tool_response>"
 NO_TOOL_CALL: Final = "upstream_no_tool_call"
 """The code of a failure: a call was asked for, and the answer has none that counts."""
 INVALID_TOOL_CALL: Final = "upstream_invalid_tool_call"
-"""The code of a failure: the arguments for a strict tool do not fit its schema."""
+"""The code of a failure: the arguments for a strict tool do not fit its schema, or there is no such tool."""
 
 _HOW: Final = f"""\
 You can call the tools listed at the end of this part. They run where the user is, not with you. Each line there is one \
@@ -115,7 +115,8 @@ def repair_note(offered: Offer, fault: str | None = None) -> str:
     :param fault: what is wrong with the call that was made; None where there was none.
     """
     told = "Your last answer called no tool." if fault is None else f"Your last call cannot be used: {fault}"
+    wish = "Write the call now" if offered.forced else "If you want to call a tool, write the call"
     return (
-        f"{told}\n{choice_text(offered)} Write the call now, exactly in this form, and nothing else:\n"
+        f"{told}\n{choice_text(offered)} {wish}, exactly in this form, and nothing else:\n"
         f'{OPEN}{{"name": "tool name", "arguments": {{}}}}{CLOSE}'
     )

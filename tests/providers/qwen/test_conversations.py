@@ -242,3 +242,35 @@ def _arguments(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return ["text", text]
+
+
+def test_a_question_is_remembered_after_its_request_is_gone() -> None:
+    known = Conversations()
+    question = known.begin(parsed(messages=[{"role": "user", "content": "swordfish"}]))
+    assert "swordfish" not in repr(question)
+    known.remember(question, "A.", (), "one", "a")
+    known.remember(question, "B.", (), "two", "b")
+    asked: Any = {"role": "user", "content": "swordfish"}
+    assert known.find(parsed(messages=[asked, answer("A."), MORE])) == Place("one", "a", 2)
+    assert known.find(parsed(messages=[asked, answer("B."), MORE])) == Place("two", "b", 2)
+
+
+def test_an_answer_that_goes_on_the_clients_own_is_not_remembered() -> None:
+    known = Conversations()
+    known.remember(known.begin(parsed(messages=[USER, answer("Once upon")])), " a time.", (), "chat", "a")
+    assert len(known) == 0
+    assert known.last("chat") == "a"
+
+
+def test_the_last_answer_of_a_chat() -> None:
+    known = Conversations(limit=2)
+    assert known.last("chat") is None
+    known.remember(known.begin(parsed(messages=[USER])), "Hi.", (), "chat", "first")
+    known.note("chat", "second")
+    assert known.last("chat") == "second"
+    known.note("b", "x")
+    assert known.last("chat") == "second"
+    known.note("c", "x")
+    assert (known.last("b"), known.last("chat"), known.last("c")) == (None, "second", "x")
+    known.forget("chat")
+    assert known.last("chat") is None

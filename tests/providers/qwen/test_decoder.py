@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
+from chatmock.conversation import Tool, ToolChoice
 from chatmock.errors import Kind
-from chatmock.events import Annotation, Event, Failed, Opened, ReasoningDelta, TextDelta, Usage
+from chatmock.events import Annotation, Event, Failed, Finished, Opened, ReasoningDelta, TextDelta, Usage
+from chatmock.providers.output_limits import LimitedDecoder
 from chatmock.providers.qwen.decoder import QwenDecoder
+from chatmock.providers.qwen.tool_calling import ToolCallingDecoder
+from chatmock.providers.recording_decoder import RecordingDecoder
 from tests.providers.qwen.frames import (
     ANSWER,
     AT,
@@ -393,3 +397,13 @@ def test_an_early_end_is_not_waited_for() -> None:
         decoder = QwenDecoder("Upstream", LIMIT)
         events = decoder.feed(written([answer("a"), end]))
         assert [type(event) for event in events] == [Opened, TextDelta, Failed]
+
+
+def test_the_counts_so_far_are_told_through_all_decoders_around() -> None:
+    stream = QwenDecoder("Upstream", LIMIT)
+    calling = ToolCallingDecoder(stream, [Tool("f", "", {})], ToolChoice(), True, "call_")
+    said = RecordingDecoder(LimitedDecoder(calling, ["END"], None))
+    assert said.usage is None
+    said.feed(written([created(), answer("one "), {**answer("two"), "usage": {}}]))
+    assert said.usage == USED
+    assert list(said.feed(written([answer(" END")])))[-2:] == [USED, Finished(("stop",), cut=True)]

@@ -71,18 +71,15 @@ def test_the_effort_in_the_models_name_goes_last() -> None:
 def test_the_budgets_rise_and_are_held_to_what_the_model_has() -> None:
     budgets = list(THINKING_BUDGETS.values())
     assert budgets == sorted(budgets)
-    assert (
-        asked_features(parsed(attrs.evolve(THINKS, most_thinking=1000), reasoning_effort="high")).config[
-            "thinking_budget"
-        ]
-        == 1000
-    )
-    assert (
-        asked_features(parsed(attrs.evolve(THINKS, most_thinking=1000), thinking_budget=7)).config[
-            "thinking_budget"
-        ]
-        == 7
-    )
+    bounded = attrs.evolve(THINKS, most_thinking=1000)
+    assert asked_features(parsed(bounded, reasoning_effort="high")).config["thinking_budget"] == 1000
+    assert asked_features(parsed(bounded, thinking_budget=7)).config["thinking_budget"] == 7
+
+
+def test_a_model_of_which_nothing_is_told_is_asked_to_think() -> None:
+    made = asked_features(parsed(Model("m"), reasoning_effort="low"))
+    assert made.config == {**BASE, **budget(THINKING_BUDGETS["low"])}
+    assert made.ignored == ()
 
 
 def test_a_model_that_does_not_think_is_not_told_to() -> None:

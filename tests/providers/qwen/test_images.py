@@ -266,3 +266,12 @@ def test_an_entry_of_a_message() -> None:
         "file_class": "vision",
         "uploadTaskId": "task-1",
     }
+
+
+def test_a_digest_is_worked_out_once_and_changes_no_picture() -> None:
+    image, other = Image(data_url()), Image(data_url())
+    assert image.digest is image.digest
+    assert (image.digest, len(image.digest)) == (other.digest, 32)
+    assert image.digest != Image(data_url(DATA + b"x")).digest
+    assert (image, hash(image), repr(image)) == (Image(data_url()), hash(Image(data_url())), repr(other))
+    assert attrs.evolve(image, url="https://x/y").digest == Image("https://x/y").digest

@@ -112,3 +112,45 @@ def test_errors_instead_of_a_catalogue(body: bytes, code: str) -> None:
     with pytest.raises(Refusal) as caught:
         read_models(body)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("id", ["a b", "a\n", "\ta", "a\u2028b", "a\x1b[31m", "a\u00a0b", "a\u202eb"])
+def test_an_id_that_cannot_be_shown_is_left_out(id: str) -> None:
+    assert [model.id for model in read_models(new(item(id), item("a-b_c.d:e/f")))] == ["a-b_c.d:e/f"]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "kept"),
+    [
+        (["t2t", "search"], True),
+        (["t2i"], False),
+        (["t2t_fast"], False),
+        ("t2t", True),
+        ("t2v", False),
+        ([], True),
+        (None, True),
+        ({}, True),
+    ],
+)
+def test_models_that_answer_no_text_are_left_out(kinds: Any, kept: bool) -> None:
+    models = read_models(new(item("other"), item("a", meta={"chat_type": kinds})))
+    assert [model.id for model in models] == ["other", *(["a"] if kept else [])]
+
+
+def test_what_a_model_can_do_is_told_in_two_places() -> None:
+    def told(**meta: Any) -> tuple[tuple[str, ...], bool]:
+        (model,) = read_models(new(item("a", meta=meta)))
+        return model.inputs, bool(model.efforts)
+
+    assert told(abilities={"vision": 1, "thinking": 4}) == (("text", "image"), True)
+    assert told(abilities={"vision": 0, "thinking": 0}) == (("text",), False)
+    assert told(capabilities={"vision": False}, abilities={"vision": 1}) == (("text",), False)
+    assert told() == ((), False)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "most"), [(81_920, 81_920), (0, None), (True, None), ("1", None), (None, None)]
+)
+def test_how_much_a_model_can_think(tokens: Any, most: int | None) -> None:
+    (model,) = read_models(new(item("a", meta={"max_thinking_generation_length": tokens})))
+    assert model.most_thinking == most

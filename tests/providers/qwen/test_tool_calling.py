@@ -25,6 +25,7 @@ from chatmock.events import (
     ToolCallDelta,
     Usage,
 )
+from chatmock.providers.output_limits import LimitedDecoder
 from chatmock.providers.qwen import tool_calling
 from chatmock.providers.qwen.tool_calling import ToolCallingDecoder
 from tests.providers.qwen.asking import WEATHER, texts
@@ -42,8 +43,11 @@ USED, STOP = Usage(1, 2), Finished(("stop",))
 class Played:
     """A decoder that gives one event for each byte it is fed."""
 
-    def __init__(self, events: Sequence[Event]) -> None:
+    records = 0
+
+    def __init__(self, events: Sequence[Event], usage: Usage | None = None) -> None:
         self._events = list(events)
+        self.usage = usage
 
     def feed(self, data: bytes) -> list[Event]:
         taken, self._events = self._events[: len(data)], self._events[len(data) :]
@@ -58,8 +62,9 @@ def run(
     choice: ToolChoice = AUTO,
     parallel: bool = True,
     tools: Sequence[Tool] = (WEATHER_TOOL, CLOCK),
+    used: Usage | None = None,
 ) -> list[Event]:
-    decoder = ToolCallingDecoder(Played(events), tools, choice, parallel, "call_x_")
+    decoder = ToolCallingDecoder(Played(events, used), tools, choice, parallel, "call_x_")
     out: list[Event] = []
     for _ in range(len(events) + 1):
         out.extend(decoder.feed(b"x"))
@@ -110,8 +115,7 @@ NO_CALL, INVALID = "upstream_no_tool_call", "upstream_invalid_tool_call"
         (ROME, [A_ROME, CALLED]),
         (f"\n\n{ROME}\n \n{NOW}\n", [A_ROME, B_NOW, CALLED]),
         (f"Let me look. {ROME}\nand {NOW}", ["Let me look. ", A_ROME, "\nand ", B_NOW, CALLED]),
-        (UNKNOWN, [UNKNOWN, DONE]),
-        (f"{ROME} {UNKNOWN}", [A_ROME, f" {UNKNOWN}", CALLED]),
+        (f"{ROME} {UNKNOWN}", [A_ROME, CALLED]),
         (WRONG, [(0, "weather", {"city": 5}), CALLED]),
         (ROME.removesuffix("</tool_call>"), [A_ROME, CALLED]),
         (f'{ROME}\n<tool_response id="x">\nSunny\n</tool_response>\nIt is sunny.', [A_ROME, CUT]),
@@ -129,10 +133,12 @@ def test_auto(text: str, wanted: list[Any], size: int) -> None:
     ("text", "wanted"),
     [
         (ROME, [A_ROME, CALLED]),
-        (f"Sure: {ROME}", ["Sure: ", A_ROME, CALLED]),
+        (f"Sure: {ROME}", [A_ROME, CALLED]),
+        (f"Sure: {ROME} Done.", [A_ROME, " Done.", CALLED]),
         ("I will not.", [NO_CALL]),
         ("", [NO_CALL]),
-        (f"{UNKNOWN} {ROME}", [f"{UNKNOWN} ", A_ROME, CALLED]),
+        (f"{UNKNOWN} {ROME}", [A_ROME, CALLED]),
+        (f"{ROME} {UNKNOWN}", [A_ROME, CALLED]),
         (UNKNOWN, [NO_CALL]),
         (f"Hm. {WRONG}", [NO_CALL]),
         (f"{ROME}{WRONG}", [A_ROME, (1, "weather", {"city": 5}), CALLED]),
@@ -144,7 +150,54 @@ def test_forced(text: str, wanted: list[Any], choice: ToolChoice) -> None:
 
 def test_only_the_named_tool_counts() -> None:
     assert told(run(answer(NOW), NAMED)) == [NO_CALL]
-    assert told(run(answer(f"{ROME}{NOW}"), NAMED)) == [A_ROME, NOW, CALLED]
+    assert told(run(answer(f"{ROME}{NOW}"), NAMED)) == [A_ROME, CALLED]
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (UNKNOWN, [INVALID]),
+        (f"\n\n{UNKNOWN}\n{ROME}", [INVALID]),
+        (f"Let me look. {UNKNOWN}", ["Let me look. ", DONE]),
+        (f"Let me look.\n{UNKNOWN}\n", ["Let me look.\n", DONE]),
+        (f"Let me look. {UNKNOWN} Then: {ROME}", ["Let me look.  Then: ", A_ROME, CALLED]),
+        (f'Look. {UNKNOWN}\n<tool_response id="x">\n1\n</tool_response>', ["Look. ", ("stop", True)]),
+        (f"So: ``` not a fence ``` {UNKNOWN}", ["So: ``` not a fence ``` ", DONE]),
+        (f"It is\n```\n{UNKNOWN}\n```\nOk?", [f"It is\n```\n{UNKNOWN}\n```\nOk?", DONE]),
+        (f"```xml\n{UNKNOWN}\n```\n{UNKNOWN}", [f"```xml\n{UNKNOWN}\n```\n", DONE]),
+        (f"Write `{UNKNOWN}` for it.", [f"Write `{UNKNOWN}` for it.", DONE]),
+        (f"```\n{ROME}\n```", ["```\n", A_ROME, "\n```", CALLED]),
+    ],
+)
+def test_the_markup_of_a_made_up_call_is_shown_in_code_alone(text: str, wanted: list[Any], size: int) -> None:
+    assert told(run(answer(text, size))) == wanted
+
+
+def test_a_made_up_call_alone_can_be_asked_for_again() -> None:
+    out = run(answer(UNKNOWN))
+    (failed,) = out
+    assert isinstance(failed, Failed)
+    assert failed.refusal.more == {tool_calling.FAULT: "there is no tool 'shell'"}
+    long = json.dumps({"name": "x" * 5000, "arguments": {}})
+    (failed,) = run(answer(f"<tool_call>{long}</tool_call>", 1000))
+    assert isinstance(failed, Failed)
+    assert len(failed.refusal.message) < 500
+
+
+def test_thinking_and_a_made_up_call_are_no_answer() -> None:
+    thought = ReasoningDelta("I shall use the shell.")
+    out = run([Opened(), thought, TextDelta(UNKNOWN), USED, STOP])
+    assert out[:2] == [Opened(), thought]
+    assert told(out)[-1] == INVALID
+    said = run([Opened(), thought, TextDelta(f"{UNKNOWN} Done."), USED, STOP])
+    assert told(said) == [" Done.", DONE]
+
+
+def test_a_forced_call_that_is_made_up_is_told() -> None:
+    (failed,) = run(answer(UNKNOWN), REQUIRED)
+    assert isinstance(failed, Failed)
+    assert "there is no tool 'shell'" in failed.refusal.message
 
 
 def test_nothing_of_a_forced_answer_is_given_before_its_call() -> None:
@@ -172,8 +225,25 @@ def test_a_strict_tool_gets_no_wrong_arguments(choice: ToolChoice) -> None:
 def test_one_call_only(choice: ToolChoice) -> None:
     for more in (NOW, f"\n{NOW} bye", "\nDone.", UNKNOWN, "<tool_call>"):
         out = run(answer(f"Look: {ROME}{more}"), choice, parallel=False)
-        assert told(out) == ["Look: ", A_ROME, CUT]
+        assert told(out) == [*(["Look: "] if choice is AUTO else []), A_ROME, CUT]
         assert USED not in out
+
+
+@pytest.mark.parametrize(("stop", "most"), [(["END"], None), ((), 1)])
+def test_neither_a_stop_sequence_nor_a_limit_takes_a_forced_call(
+    stop: Sequence[str], most: int | None
+) -> None:
+    inner = ToolCallingDecoder(
+        Played(answer(f"I have to call, END of it. {NOW}")), [CLOCK], REQUIRED, True, "call_x_"
+    )
+    limited = LimitedDecoder(inner, stop, most)
+    assert told(limited.feed(b"x" * 100)) == [(0, "clock", {}), CALLED]
+
+
+def test_an_answer_that_is_cut_has_the_counts_so_far() -> None:
+    for text in (f"{ROME}{NOW}", f'{ROME}<tool_response id="1">'):
+        out = run(answer(text), parallel=False, used=Usage(5, 6))
+        assert out[-2:] == [Usage(5, 6), Finished(("tool_calls",), cut=True)]
 
 
 @pytest.mark.parametrize("choice", [AUTO, REQUIRED])
@@ -207,15 +277,15 @@ def test_another_reason_stays() -> None:
 def test_a_failure_passes_and_half_a_call_is_not_made_whole(choice: ToolChoice) -> None:
     failed = Failed(truncated("x"))
     out = run([Opened(), TextDelta(ROME.removesuffix("</tool_call>")), failed], choice)
-    assert out == ([failed] if choice is REQUIRED else [Opened(), failed])
+    assert out == [failed]
 
 
 def test_before_a_forced_call_nothing_is_given_not_even_the_thinking() -> None:
-    before: list[Event] = [Opened(), ReasoningDelta("hm"), TextDelta("I look. ")]
+    before: list[Event] = [Opened(), ReasoningDelta("hm"), Annotation({"a": 1}), TextDelta("I look. ")]
     end: list[Event] = [Usage(1, 1), Finished(("stop",))]
     assert [type(event) for event in run([*before, *end], REQUIRED)] == [Failed]
     called = run([*before, TextDelta(ROME), *end], REQUIRED)
-    assert called[:2] == before[:2]
+    assert called[:3] == before[:3]
     assert isinstance(called[-3], ToolCallDelta)
 
 
@@ -224,11 +294,16 @@ def test_before_a_forced_call_nothing_is_given_not_even_the_thinking() -> None:
     st.lists(st.tuples(texts, st.sampled_from([ROME, NOW, UNKNOWN])), max_size=3), texts, st.integers(1, 30)
 )
 def test_no_call_and_no_prose_is_lost(turns: list[tuple[str, str]], last: str, size: int) -> None:
-    clean = [(f"{said.replace('tool_', 'tool-')}.", call) for said, call in turns]
-    last = f"{last.replace('tool_', 'tool-')}."
+    clean = [(f"{_plain(said)}.", call) for said, call in turns]
+    last = f"{_plain(last)}."
     out = told(run(answer("".join(said + call for said, call in clean) + last, size)))
     prose = "".join(each for each in out if isinstance(each, str))
-    assert prose == "".join(said + (call if call is UNKNOWN else "") for said, call in clean) + last
+    assert prose == "".join(said for said, _ in clean) + last
     assert [each[1] for each in out if isinstance(each, tuple) and len(each) == 3] == [
         "weather" if call is ROME else "clock" for _, call in clean if call is not UNKNOWN
     ]
+
+
+def _plain(text: str) -> str:
+    """*text* with neither calls nor code."""
+    return text.replace("tool_", "tool-").replace("`", "'").replace("~", "-")
