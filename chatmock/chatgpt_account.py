@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
-from twisted.internet.threads import deferToThreadPool
-from twisted.python.threadpool import ThreadPool
 
 from chatmock import jsontext
 from chatmock.account import Account, OneCall
@@ -24,6 +20,7 @@ from chatmock.providers.chatgpt.contract import CLIENT_VERSION
 from chatmock.providers.chatgpt.usage_windows import to_json
 from chatmock.settings import SettingError, Settings
 from chatmock.state_files import expanded, read_bounded, state_folder
+from chatmock.threads import Threads
 from chatmock.upstream import Upstream
 from chatmock.usage_record import UsageRecord
 
@@ -41,23 +38,14 @@ class ChatGPTAccount:
     credentials: LoginCredentials
     usage: UsageRecord
     _models: CatalogueFile
-    _pool: ThreadPool
     _tending: LoopingCall
 
     @classmethod
-    def of(cls, settings: Settings, upstream: Upstream, reactor: Any) -> ChatGPTAccount:
+    def of(cls, settings: Settings, upstream: Upstream, reactor: Any, threads: Threads) -> ChatGPTAccount:
         """The account that *settings* describe; nothing is read or asked yet but the base prompt.
 
         :raises SettingError: when the base prompt cannot be read.
         """
-        # Of its own: name look-ups, which may hang, fill the reactor's.
-        pool = ThreadPool(0, 2, "files")
-
-        def in_thread(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
-            if not pool.started:
-                pool.start()
-            return deferToThreadPool(reactor, pool, function, *arguments)
-
         folder = state_folder(settings.home)
         credentials = LoginCredentials(
             login_files(settings),
@@ -66,13 +54,11 @@ class ChatGPTAccount:
             upstream,
             reactor,
             time.time,
-            in_thread,
+            threads,
         )
-        usage = UsageRecord(
-            folder / USAGE_FILE, lambda: credentials.account_id, reactor, time.time, in_thread
-        )
+        usage = UsageRecord(folder / USAGE_FILE, lambda: credentials.account_id, reactor, time.time, threads)
         models = CatalogueFile(
-            folder / MODELS_FILE, lambda: credentials.account_id, CLIENT_VERSION, time.time, in_thread
+            folder / MODELS_FILE, lambda: credentials.account_id, CLIENT_VERSION, time.time, threads
         )
         provider = ChatGPT(settings.chatgpt_base_url, _defaults(settings))
         account = Account(
@@ -89,7 +75,7 @@ class ChatGPTAccount:
         )
         tending = LoopingCall(_Tending(credentials).look)
         tending.clock = reactor
-        return cls(account, credentials, usage, models, pool, tending)
+        return cls(account, credentials, usage, models, tending)
 
     def start(self) -> None:
         """Keep the login alive from now on, whether or not anybody asks."""
@@ -113,8 +99,6 @@ class ChatGPTAccount:
         await self.credentials.stop()
         await self.usage.stop()
         await self._models.stop()
-        if self._pool.started:
-            self._pool.stop()
 
 
 @attrs.define

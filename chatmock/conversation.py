@@ -162,8 +162,10 @@ class Resumption:
     chat_id: str
     parent_id: str | None
     """What the next message goes on from."""
+    start: int
+    """The index of the first message that the upstream does not have yet."""
     answered: bool
-    """Whether the upstream has answered, if not as it should have."""
+    """Whether the upstream has answered, if not as it should have: only a note on that is to be sent."""
     tries: int
     """How often it has been tried."""
 

@@ -22,6 +22,8 @@ _RETRY_SECONDS = 30.0
 _READ_SECONDS = 10.0
 _PATIENCE_SECONDS = 2.0
 _MOST_BYTES = 16 * 1024 * 1024
+_LASTING = (Kind.UNAUTHENTICATED, Kind.FORBIDDEN)
+"""What asking again soon does not change."""
 
 
 class Discovery:
@@ -117,10 +119,7 @@ class Discovery:
         except CancelledError:
             return
         except Refusal as refusal:
-            if refusal.kind not in (
-                Kind.UNAUTHENTICATED,
-                Kind.FORBIDDEN,
-            ):  # which asking again does not change
+            if refusal.kind not in _LASTING:
                 self._renew_at[name] = self._clock.seconds() + _RETRY_SECONDS
             self.log.warn("the models of {name} are not known: {why}", name=name, why=refusal.message)
             return

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -27,8 +27,9 @@ from chatmock.catalogue import choose
 from chatmock.conversation import ChatRequest, Identity
 from chatmock.dialects import Dialect
 from chatmock.discovery import Discovery
-from chatmock.errors import Kind, Refusal, bad_request
+from chatmock.errors import Refusal, bad_request
 from chatmock.events import Failed, Finished
+from chatmock.heads import query_argument, refuse, session_of, set_notes
 from chatmock.relay import BodyRelay
 from chatmock.settings.values import Uuid
 from chatmock.transcoding import transcoder
@@ -39,8 +40,6 @@ _ERROR_BODY_SECONDS = 5.0
 _PRODUCED_FROM = 64 * 1024
 """Answers larger than this are produced at the client's pace; smaller ones are written at once."""
 
-
-_MOST_SESSION_CHARS = 256
 _NOTHING_ASKED = ChatRequest("", ())
 
 
@@ -126,7 +125,7 @@ class Exchange:
 
         :raises Refusal: bad request, for a chat that is no UUID.
         """
-        session, chat_id = _session(request), query_argument(request, b"chat_id")
+        session, chat_id = session_of(request), query_argument(request, b"chat_id")
         if session is None and chat_id is None:
             return
         if chat_id is not None:
@@ -278,44 +277,3 @@ class Exchange:
         transport = self._request.transport
         if transport is not None:
             transport.abortConnection()
-
-
-def _session(request: IRequest) -> str | None:
-    """The client's own name for the conversation, where it gives one that can stand in a header."""
-    for name in (b"x-session-id", b"session_id"):
-        for value in request.requestHeaders.getRawHeaders(name, ()):
-            text: str = value.decode("latin-1").strip()
-            if text and len(text) <= _MOST_SESSION_CHARS and text.isascii() and text.isprintable():
-                return text
-    return None
-
-
-def query_argument(request: IRequest, name: bytes) -> str | None:
-    """The query argument *name*, None where it is absent or empty."""
-    values = request.args.get(name) if request.args else None
-    return values[-1].decode("utf-8", "replace") if values and values[-1] else None
-
-
-def refuse(
-    request: IRequest, dialect: Dialect, refusal: Refusal, notes: Mapping[str, str] | None = None
-) -> bytes:
-    """Set status and headers for *refusal*; returns the body in the client's dialect."""
-    body = dialect.refuse(refusal)
-    request.setResponseCode(refusal.status)
-    request.setHeader(b"content-type", b"application/json")
-    request.setHeader(b"cache-control", b"no-store")
-    request.setHeader(b"content-length", b"%d" % len(body))
-    if refusal.retry_after is not None and refusal.kind in (
-        Kind.RATE_LIMITED,
-        Kind.USAGE_EXHAUSTED,
-        Kind.OVERLOADED,
-    ):
-        request.setHeader(b"retry-after", b"%d" % max(int(refusal.retry_after + 0.999), 1))
-    set_notes(request, notes or {})
-    return body
-
-
-def set_notes(request: IRequest, notes: Mapping[str, str]) -> None:
-    """Set the headers that tell the client what was changed about its request."""
-    for name, note in notes.items():
-        request.setHeader(name.encode(), note.encode("ascii", "replace"))

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThreadPool
-from twisted.python.threadpool import ThreadPool
 
 from chatmock.account import Account, FixedCredential
 from chatmock.providers.interface import Credential
@@ -20,6 +16,7 @@ from chatmock.providers.qwen.token import expiry_note, token_expiry
 from chatmock.qwen_calls import QwenCalls
 from chatmock.qwen_uploads import Uploads
 from chatmock.settings import Secret, Settings
+from chatmock.threads import Threads
 from chatmock.upstream import Upstream
 
 _UPLOAD_SECONDS = 3600.0
@@ -34,10 +31,9 @@ class QwenAccount:
     account: Account
     _token: Secret
     _calls: QwenCalls
-    _pool: ThreadPool
 
     @classmethod
-    def of(cls, settings: Settings, upstream: Upstream, reactor: Any) -> QwenAccount | None:
+    def of(cls, settings: Settings, upstream: Upstream, reactor: Any, threads: Threads) -> QwenAccount | None:
         """The account that *settings* describe; None without a token."""
         token = settings.qwen_auth_token
         if token is None:
@@ -50,13 +46,6 @@ class QwenAccount:
             settings.qwen_chat_id,
             token,
         )
-        pool = ThreadPool(0, 1, "pictures")
-
-        def in_thread(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
-            if not pool.started:
-                pool.start()
-            return deferToThreadPool(reactor, pool, function, *arguments)
-
         uploads = Uploads(
             upstream,
             reactor,
@@ -64,7 +53,7 @@ class QwenAccount:
             lambda: str(uuid.uuid4()),
             settings.max_image_bytes,
             _UPLOAD_SECONDS,
-            in_thread,
+            threads,
         )
         calls = QwenCalls(provider, uploads, reactor, time.time)
         account = Account(
@@ -77,7 +66,7 @@ class QwenAccount:
             ALIASES,
             has_chats=True,
         )
-        return cls(account, token, calls, pool)
+        return cls(account, token, calls)
 
     @property
     def notice(self) -> str:
@@ -87,8 +76,6 @@ class QwenAccount:
     async def stop(self) -> None:
         """Let no chat stay locked."""
         await self._calls.stop()
-        if self._pool.started:
-            self._pool.stop()
 
 
 def token_notice(token: Secret, now: float) -> str:

@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -28,6 +27,7 @@ from chatmock.providers.qwen.conversations import Conversations, Place
 from chatmock.providers.qwen.decoder import QwenDecoder
 from chatmock.providers.qwen.provider import Message, Qwen, Wanted
 from chatmock.providers.qwen.token import expiry_note
+from chatmock.providers.qwen.tool_prompt import INVALID_TOOL_CALL, NO_TOOL_CALL
 from chatmock.providers.qwen.transcript import Prompt
 from chatmock.providers.recording_decoder import RecordingDecoder
 from chatmock.qwen_stops import Stops
@@ -69,10 +69,7 @@ class QwenCalls:
         wanted = self.provider.wanted(chat)
         place, prompt = self._choose(chat, wanted)
         answer = _Answer(self, account, chat, wanted, place)
-        try:
-            return await answer.open(chat, wanted, prompt)
-        except Refusal as refusal:
-            raise self.explained(refusal, account) from None
+        return await answer.open(chat, wanted, prompt)
 
     async def stop(self) -> None:
         """Leave what is being answered, and wait until the site knows: no chat stays locked."""
@@ -80,15 +77,12 @@ class QwenCalls:
             answer.leave()
         await self.stops.finish()
 
-    def explained(self, refusal: Refusal, account: Account) -> Refusal:
-        """*refusal*, with what is known of the token where that is what was not accepted."""
-        if refusal.kind is not Kind.UNAUTHENTICATED or "By its own words" in refusal.message:
-            return refusal
+    def explain(self, refusal: Refusal) -> None:
+        """Add what is known of the token where that is what was not accepted."""
         token = self.provider.token
-        if token is None:
-            return refusal
-        note = expiry_note(token, self.wall_clock())
-        return attrs.evolve(refusal, message=f"{refusal.message} (By its own words the token {note}.)")
+        if refusal.kind is Kind.UNAUTHENTICATED and token is not None:
+            note = expiry_note(token, self.wall_clock())
+            refusal.message = f"{refusal.message} (By its own words the token {note}.)"
 
     def _choose(self, chat: ChatRequest, wanted: Wanted) -> tuple[Place | None, Prompt]:
         """Where *chat* goes on, None for a new chat, and what is said there.
@@ -97,18 +91,20 @@ class QwenCalls:
         """
         provider, again = self.provider, chat.resume
         if again is not None:
-            place = Place(again.chat_id, again.parent_id, 0)
-            return place, provider.repair(chat) if again.answered else provider.prompt(chat, wanted, None)
+            place = Place(again.chat_id, again.parent_id, again.start)
+            return place, provider.repair(chat) if again.answered else provider.prompt(
+                chat, wanted, again.start
+            )
         chosen = provider.chosen(chat)
         found = self.conversations.find(chat)
         if chosen is not None and (found is None or found.chat_id != chosen):
             parent = self.conversations.last(chosen)
-            return Place(chosen, parent, 0), provider.prompt(chat, wanted, None)
+            return Place(chosen, parent, 0), provider.prompt(chat, wanted)
         if found is None:
-            return None, provider.prompt(chat, wanted, None)
+            return None, provider.prompt(chat, wanted)
         if chosen is None and self.turns.answering(found.chat_id):
             try:
-                return None, provider.prompt(chat, wanted, None)
+                return None, provider.prompt(chat, wanted)
             except Refusal:
                 self.log.debug("a conversation that is too long to be told at once waits for its chat")
         return found, provider.prompt(chat, wanted, found.start)
@@ -145,7 +141,7 @@ class _Answer:
             parent = None if place is None else place.parent_id
             asking, response = await self._ask(chat, wanted, Message(chat_id, parent, prompt.text, files))
         except Refusal as refusal:
-            self._refused(refusal, answered=False)
+            self._refused(refusal)
             raise
         except BaseException:
             self.leave()
@@ -155,7 +151,7 @@ class _Answer:
     def close(self, outcome: Finished | Failed | None) -> None:
         """The answer is over, or was left."""
         if isinstance(outcome, Failed):
-            self._refused(outcome.refusal, answered=bool(self._stream.response_id))
+            self._refused(outcome.refusal)
             return
         said, conversations = self._said, self._calls.conversations
         if self._chat_id and self._stream.response_id:
@@ -181,22 +177,27 @@ class _Answer:
         calls.turns.stopping(chat_id)
         calls.stops.begin(self._account, chat_id, self._stream.response_id, lambda: calls.turns.free(chat_id))
 
-    def _refused(self, refusal: Refusal, answered: bool) -> None:
+    def _refused(self, refusal: Refusal) -> None:
         """Note where the answer stood, for another try, and leave."""
-        explained = self._calls.explained(refusal, self._account)
-        refusal.message = explained.message
+        self._calls.explain(refusal)
         if refusal.code == contract.CHAT_NOT_FOUND:
             self._calls.conversations.forget(self._chat_id)
         elif self._chat_id:
-            parent = None if self._place is None else self._place.parent_id
-            if answered:
-                parent = self._stream.response_id
-            refusal.resume = Resumption(self._chat_id, parent, answered, self._tries + 1)
+            refusal.resume = self._resumption(refusal)
         if self._tries:
             refusal.retryable = False  # the site is asked once more, not again and again
         if refusal.code == contract.CHAT_BUSY:
             self._may_be_written = True  # somebody else's answer, which is in the way
         self.leave()
+
+    def _resumption(self, refusal: Refusal) -> Resumption:
+        """Where another try goes on: after an answer without the call it was to make, else where this one did."""
+        place, response_id = self._place, self._stream.response_id
+        answered = bool(response_id) and refusal.code in (NO_TOOL_CALL, INVALID_TOOL_CALL)
+        start, parent = (0, None) if place is None else (place.start, place.parent_id)
+        return Resumption(
+            self._chat_id, response_id if answered else parent, start, answered, self._tries + 1
+        )
 
     async def _new_chat(self, model: str) -> str:
         calls = self._calls

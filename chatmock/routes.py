@@ -19,7 +19,8 @@ from chatmock.conversation import Thinking
 from chatmock.dialects import OpenAIChat, OpenAICompletions
 from chatmock.dialects.openai_models import model_body, models_body
 from chatmock.errors import Kind, Refusal
-from chatmock.exchange import Desk, refuse
+from chatmock.exchange import Desk
+from chatmock.heads import refuse
 
 _OPENAI = OpenAIChat()
 """For refusals, which are the same in every form of thinking."""

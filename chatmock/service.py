@@ -34,9 +34,11 @@ from chatmock.qwen_account import QwenAccount
 from chatmock.routes import Routes
 from chatmock.settings import PROVIDERS as NAMES
 from chatmock.settings import Settings
+from chatmock.threads import Threads
 from chatmock.upstream import Upstream, UpstreamClient
 
 Announce = Callable[[str], object]
+_THREADS = 3
 
 
 def keyed_accounts(settings: Settings, upstream: Upstream, demo_upstream: Upstream) -> Mapping[str, Account]:
@@ -105,9 +107,10 @@ class ChatmockService(Service):
             settings.max_concurrency,
             policy,
         )
-        self._chatgpt = ChatGPTAccount.of(settings, self._client, reactor)
+        self._threads = Threads(reactor, _THREADS)
+        self._chatgpt = ChatGPTAccount.of(settings, self._client, reactor, self._threads)
         keyed = keyed_accounts(settings, self._client, DemoUpstream(reactor))
-        self._qwen = QwenAccount.of(settings, self._client, reactor)
+        self._qwen = QwenAccount.of(settings, self._client, reactor, self._threads)
         known = {"chatgpt": self._chatgpt.account, **keyed}
         if self._qwen is not None:
             known["qwen"] = self._qwen.account
@@ -151,9 +154,9 @@ class ChatmockService(Service):
         self._discovery.stop()
         ports, self._ports = self._ports, []
         await gatherResults([maybeDeferred(port.stopListening) for port in ports])
-        await self._chatgpt.stop()
-        if self._qwen is not None:
-            await self._qwen.stop()
+        stopping = [self._chatgpt.stop()] if self._qwen is None else [self._chatgpt.stop(), self._qwen.stop()]
+        await gatherResults([Deferred.fromCoroutine(each) for each in stopping])
+        self._threads.stop()
         self._client.close()
 
     def _site(self) -> BoundedSite:

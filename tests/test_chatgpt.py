@@ -18,6 +18,7 @@ from twisted.logger import formatEvent, globalLogPublisher
 from chatmock.chatgpt_account import ChatGPTAccount
 from chatmock.conversation import Thinking
 from chatmock.settings import Secret, Settings
+from chatmock.threads import Threads
 from chatmock.upstream import UpstreamClient
 from tests.captures import Recording, parametrised, recordings
 from tests.conftest import Start, settle, until, write_login
@@ -660,12 +661,14 @@ async def test_a_login_that_has_ended_stops_the_hammering(
 async def idle(issuer: OpenAIIssuer, home: Path) -> AsyncIterator[ChatGPTAccount]:
     """An account of which nobody asks anything, and whose next look is for the test to bring about."""
     client = UpstreamClient(reactor, 5, 5, 2)
-    account = ChatGPTAccount.of(Settings(chatgpt_issuer=issuer.url), client, reactor)
+    threads = Threads(reactor, 1)
+    account = ChatGPTAccount.of(Settings(chatgpt_issuer=issuer.url), client, reactor, threads)
     account._tending.clock = Clock()
     account.start()
     yield account
     await account.stop()
     assert account._tending.clock.getDelayedCalls() == []
+    threads.stop()
     client.close()
     await settle()
 

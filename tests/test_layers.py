@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "chatmock"
 
 LAYERS: list[list[str]] = [
-    ["jsontext", "durations"],
+    ["jsontext", "durations", "threads"],
     ["errors", "model", "settings"],
     ["conversation", "framing"],
     ["events", "catalogue"],
@@ -25,7 +25,7 @@ LAYERS: list[list[str]] = [
     ["logs", "certificates", "upstream_agent", "options"],
     ["upstream", "playback", "state_files"],
     ["account", "login_files", "issuer", "usage_record", "qwen_uploads", "qwen_turns"],
-    ["whole_body", "credentials", "catalogue_file", "qwen_stops"],
+    ["heads", "whole_body", "credentials", "catalogue_file", "qwen_stops"],
     ["admission", "discovery", "relay", "chatgpt_account", "qwen_calls"],
     ["qwen_account"],
     ["exchange"],

@@ -46,6 +46,7 @@ NEEDS: Mapping[str, tuple[str, Callable[[Settings], object]]] = {
     "chatgpt": ("a login: chatmock login", _chatgpt),
     "grok": ("XAI_API_KEY", lambda settings: settings.xai_api_key),
     "openrouter": ("OPENROUTER_API_KEY", lambda settings: settings.openrouter_api_key),
+    "qwen": ("QWEN_AUTH_TOKEN", lambda settings: settings.qwen_auth_token),
     "dashscope": ("DASHSCOPE_API_KEY", lambda settings: settings.dashscope_api_key),
     "compatible": ("CHATMOCK_COMPATIBLE_BASE_URL", lambda settings: settings.compatible_base_url),
 }

@@ -28,6 +28,8 @@ class Turn:
     """What the model sees: the content of the message's files."""
     answer: str = ""
     """The text of the answer; what was planned, if the client has left."""
+    failed: bool = False
+    """Whether there is no answer to go on from: it failed or was empty."""
     over_after: int | None = None
     """After how many pieces of the stream the chat is free again."""
     stopped: bool = False

@@ -31,6 +31,8 @@ class Script:
         self._ends_at: int | None = None
         self.said = ""
         """The text of the answer."""
+        self.fails = False
+        """Whether the answer tells that it has failed."""
         self.pause = 0.0
         """Seconds between records."""
         self.before = 0.0
@@ -139,16 +141,16 @@ class Script:
 
     def error(self, code: str, details: str) -> Script:
         """A failure, as an object."""
-        return self.record({"error": {"code": code, "details": details}})._over()
+        return self.record({"error": {"code": code, "details": details}})._fail()
 
     def error_text(self, text: str) -> Script:
         """A failure, as a text."""
-        return self.record({"error": text})._over()
+        return self.record({"error": text})._fail()
 
     def error_delta(self, code: str, details: str) -> Script:
         """A failure, told in a frame."""
         fault = {"error": {"code": code, "details": details}}
-        return self.delta("answer", "", status="error", extra=fault, usage=False)._over()
+        return self.delta("answer", "", status="error", extra=fault, usage=False)._fail()
 
     def stopped(self) -> Script:
         """An early end."""
@@ -157,6 +159,10 @@ class Script:
     def done(self) -> Script:
         """Another early end."""
         return self.record({"done": True})._over()
+
+    def _fail(self) -> Script:
+        self.fails = True
+        return self._over()
 
     def _over(self) -> Script:
         """From here on the chat takes the next message."""

@@ -249,6 +249,7 @@ class QwenServer:
             return answer, None
         self._ids |= {message["fid"], message["childrenIds"][0]}
         turn.answer = answer.said
+        turn.failed = answer.fails or not answer.said
         phased = message["feature_config"].get("output_schema") == "phase"
         pieces = answer.pieces(turn.ids, phased)
         reply = Reply(
@@ -270,7 +271,7 @@ class QwenServer:
         parent = chat.turn(parent_id)
         if parent is None and parent_id is not None:
             self.faults.append("completions: the parent_id is not of this chat, the context is lost")
-        elif parent is None and chat.turns:
+        elif parent is None and not all(turn.failed for turn in chat.turns):
             self.faults.append("completions: no parent_id in a chat with turns, the context is lost")
         return parent
 

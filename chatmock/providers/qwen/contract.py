@@ -16,11 +16,9 @@ SITE: Final = "https://chat.qwen.ai"
 # --- addresses (A1.1) -------------------------------------------------------------------------------------------
 
 NEW_CHAT_PATH: Final = "/api/v2/chats/new"
-CHAT_PATH: Final = "/api/v2/chats/{chat_id}"
 COMPLETIONS_PATH: Final = "/api/v2/chat/completions"
 STOP_PATH: Final = "/api/v2/chat/completions/stop"
 MODELS_PATH: Final = "/api/v2/models/"
-OLDER_MODELS_PATH: Final = "/api/models"
 STS_TOKEN_PATH: Final = "/api/v2/files/getstsToken"  # noqa: S105  # a path
 
 # --- headers (A1.2) ---------------------------------------------------------------------------------------------

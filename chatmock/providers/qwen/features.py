@@ -155,6 +155,12 @@ def _format(fields: ClientFields) -> str:
 def _search(chat: ChatRequest, fields: ClientFields) -> bool:
     """Whether to search the web. Not while tools are offered: the site's own tools would answer in their place."""
     asking = [name for name in ("web_search_options", "responses_tools") if _asks_to_search(name, fields)]
+    for tool in chat.other_tools:
+        name = f"tools.{tool.get('type')}"
+        if tool.get("type") in _SEARCHES and chat.tool_choice.mode != "none":
+            asking.append(name)
+        else:
+            fields.ignore(name)
     if fields.take_word("responses_tool_choice", ("auto", "none")) == "none":
         return False
     if chat.tools and chat.tool_choice.mode != "none":

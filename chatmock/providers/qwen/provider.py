@@ -88,14 +88,14 @@ class Qwen:
             notes[MAX_TOKENS_NOTE] = kept_to(chat.max_tokens)
         return Wanted(offer(chat), features.config, notes)
 
-    def prompt(self, chat: ChatRequest, wanted: Wanted, start: int | None) -> Prompt:
+    def prompt(self, chat: ChatRequest, wanted: Wanted, start: int = 0) -> Prompt:
         """The one message that asks *chat*.
 
-        :param start: the index of the first message that the chat at the site lacks; None for a new chat.
+        :param start: the index of the first message that the chat at the site lacks.
         :raises Refusal: bad request, for parts that are neither text nor picture, and for more than the site takes.
         """
         offered = wanted.offered
-        prompt = whole(chat, offered) if start is None else continuation(chat, offered, start)
+        prompt = continuation(chat, offered, start) if start else whole(chat, offered)
         for image in prompt.images:
             require_inline(image)
         nobody = str(uuid.UUID(int=0))
@@ -104,8 +104,8 @@ class Qwen:
         return prompt
 
     def repair(self, chat: ChatRequest) -> Prompt:
-        """The message that asks once more in the chat of a failed answer."""
-        return Prompt(chat.note or "Go on.")
+        """The message that asks once more, after an answer without the call that it was to make."""
+        return Prompt(chat.note)
 
     def chosen(self, chat: ChatRequest) -> str | None:
         """The chat that *chat* is to be asked in, where it was chosen by its id."""

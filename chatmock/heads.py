@@ -1,0 +1,53 @@
+"""What stands around the bodies: in a request its URL's arguments and headers, in an answer the status and headers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from twisted.web.iweb import IRequest
+
+from chatmock.dialects import Dialect
+from chatmock.errors import Kind, Refusal
+
+_MOST_SESSION_CHARS = 256
+
+
+def session_of(request: IRequest) -> str | None:
+    """The client's own name for the conversation, where it gives one that can stand in a header."""
+    for name in (b"x-session-id", b"session_id"):
+        for value in request.requestHeaders.getRawHeaders(name, ()):
+            text: str = value.decode("latin-1").strip()
+            if text and len(text) <= _MOST_SESSION_CHARS and text.isascii() and text.isprintable():
+                return text
+    return None
+
+
+def query_argument(request: IRequest, name: bytes) -> str | None:
+    """The query argument *name*, None where it is absent or empty."""
+    values = request.args.get(name) if request.args else None
+    return values[-1].decode("utf-8", "replace") if values and values[-1] else None
+
+
+def refuse(
+    request: IRequest, dialect: Dialect, refusal: Refusal, notes: Mapping[str, str] | None = None
+) -> bytes:
+    """Set status and headers for *refusal*; returns the body in the client's dialect."""
+    body = dialect.refuse(refusal)
+    request.setResponseCode(refusal.status)
+    request.setHeader(b"content-type", b"application/json")
+    request.setHeader(b"cache-control", b"no-store")
+    request.setHeader(b"content-length", b"%d" % len(body))
+    if refusal.retry_after is not None and refusal.kind in (
+        Kind.RATE_LIMITED,
+        Kind.USAGE_EXHAUSTED,
+        Kind.OVERLOADED,
+    ):
+        request.setHeader(b"retry-after", b"%d" % max(int(refusal.retry_after + 0.999), 1))
+    set_notes(request, notes or {})
+    return body
+
+
+def set_notes(request: IRequest, notes: Mapping[str, str]) -> None:
+    """Set the headers that tell the client what was changed about its request."""
+    for name, note in notes.items():
+        request.setHeader(name.encode(), note.encode("ascii", "replace"))
