@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -98,8 +99,7 @@ class QwenCalls:
         chosen = provider.chosen(chat)
         found = self.conversations.find(chat)
         if chosen is not None and (found is None or found.chat_id != chosen):
-            parent = self.conversations.last(chosen)
-            return Place(chosen, parent, 0), provider.prompt(chat, wanted)
+            return Place(chosen, None, 0), provider.prompt(chat, wanted)
         if found is None:
             return None, provider.prompt(chat, wanted)
         if chosen is None and self.turns.answering(found.chat_id):
@@ -137,6 +137,9 @@ class _Answer:
             chat_id = await self._new_chat(chat.model) if place is None else place.chat_id
             await calls.turns.take(chat_id)
             self._chat_id = chat_id
+            if place is not None and not place.start and not self._tries:
+                # It tells everything anew, so it goes on from whatever was said there while it waited.
+                place = self._place = attrs.evolve(place, parent_id=calls.conversations.last(chat_id))
             files = await self._upload(prompt.images)
             parent = None if place is None else place.parent_id
             asking, response = await self._ask(chat, wanted, Message(chat_id, parent, prompt.text, files))

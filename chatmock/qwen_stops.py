@@ -17,7 +17,10 @@ from chatmock.providers.qwen import contract
 from chatmock.providers.qwen.provider import Qwen
 from chatmock.upstream import read_start, response_headers
 
-_SECONDS = 10.0
+SECONDS = 10.0
+"""The most that a stop may take, its second try with it."""
+AGAIN_SECONDS = 1.0
+"""How long after a passing fault a stop is asked for once more."""
 _MOST_BYTES = 64 * 1024
 _READ_SECONDS = 5.0
 
@@ -37,7 +40,7 @@ class Stops:
         """Stop the answer *response_id* (empty where it is not known) in a chat, and call *then*, whatever comes of it."""
         stopping = Deferred.fromCoroutine(self._stop(account, chat_id, response_id))
         self._running.add(stopping)
-        stopping.addTimeout(_SECONDS, self._clock)
+        stopping.addTimeout(SECONDS, self._clock)
         stopping.addErrback(self._failed)
         stopping.addBoth(self._over, stopping, then)
 
@@ -54,7 +57,7 @@ class Stops:
         except Refusal as refusal:
             if not refusal.retryable:
                 raise
-            await deferLater(self._clock, 1.0)
+            await deferLater(self._clock, AGAIN_SECONDS)
             await self._ask(account, chat_id, response_id)
         if not self._finishing and not response_id:
             await deferLater(self._clock, contract.BUSY_WAIT)
@@ -72,5 +75,5 @@ class Stops:
 
     def _failed(self, failure: Failure) -> None:
         failure.trap(Refusal, TimeoutError, CancelledError)
-        why = failure.getErrorMessage() or "it took too long"
+        why = failure.getErrorMessage() if failure.check(Refusal) else "it took too long"
         self.log.warn("an answer of {title} could not be stopped: {why}", title=contract.TITLE, why=why)

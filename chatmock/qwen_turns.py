@@ -6,10 +6,12 @@ from twisted.internet.defer import DeferredLock, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 
 from chatmock.errors import Kind, Refusal
-from chatmock.providers.qwen.contract import BUSY_WAIT, TITLE
+from chatmock.providers.qwen import contract
 
-_WAIT_SECONDS = 60.0
-_MOST_WAITING = 8
+WAIT_SECONDS = 60.0
+"""How long one waits for a turn, at most."""
+MOST_WAITING = 8
+"""How many wait for the turn in one chat, at most."""
 
 
 class Turns:
@@ -33,10 +35,10 @@ class Turns:
         :raises Refusal: rate limited, when too many wait already or the others take too long.
         """
         lock = self._locks.setdefault(chat_id, DeferredLock())
-        if len(lock.waiting) >= _MOST_WAITING:
+        if len(lock.waiting) >= MOST_WAITING:
             raise _busy()
         try:
-            await lock.acquire().addTimeout(_WAIT_SECONDS, self._clock)
+            await lock.acquire().addTimeout(WAIT_SECONDS, self._clock)
         except TimeoutError:
             raise _busy() from None
 
@@ -54,7 +56,5 @@ class Turns:
 
 
 def _busy() -> Refusal:
-    message = (
-        f"This chat at {TITLE} answers others, one at a time. Ask again in a while, or without a chat_id."
-    )
-    return Refusal(Kind.RATE_LIMITED, message, code="chat_turn", retry_after=BUSY_WAIT)
+    message = f"This chat at {contract.TITLE} answers others, one at a time. Ask again in a while, or without a chat_id."
+    return Refusal(Kind.RATE_LIMITED, message, code="chat_turn", retry_after=contract.BUSY_WAIT)

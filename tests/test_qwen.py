@@ -19,6 +19,7 @@ from tests.conftest import Start, pause, until
 from tests.test_chatgpt import ask
 from tests.test_lifetimes import post
 from tests.upstreams.openai_issuer import _jwt as jwt
+from tests.upstreams.openai_server import Reply
 from tests.upstreams.qwen_errors import REFUSALS
 from tests.upstreams.qwen_script import Script
 from tests.upstreams.qwen_server import QwenServer
@@ -141,8 +142,8 @@ async def test_a_pinned_chat_takes_one_request_at_a_time(start_qwen: Start, site
             return list(pool.map(one, ["a", "b", "c"]))
 
     assert await daemon.ask(two) == ["one two"] * 3
-    assert {turn.chat.id for turn in site.chats.turns} == {chat.id}
-    site.faults.clear()  # the requests were conversations of their own, told in one chat
+    first, second, third = site.chats.turns
+    assert (first.chat, second.parent, third.parent) == (chat, first, second)
 
 
 @pytest.mark.parametrize("status", [200, 400])
@@ -156,6 +157,7 @@ async def test_a_chat_that_is_locked_is_stopped_and_asked_again(
     message = await start_qwen().ask(lambda sdk: talk(sdk, [USER], extra_query={"chat_id": chat.id}))
     assert message["content"] == "Hello"
     assert [stop.chat_id for stop in site.stops] == [chat.id]
+    assert len(site.faults) == 1, "chatmock cannot know what others have said there, and told all it knows"
     site.faults.clear()
 
 
@@ -238,15 +240,25 @@ async def test_pictures_are_uploaded_once(start_qwen: Start, site: QwenServer) -
 
 
 async def test_a_picture_that_cannot_be_uploaded_is_an_error(start_qwen: Start, site: QwenServer) -> None:
-    site.plan("store", REFUSALS["internal"]() if "internal" in REFUSALS else next(iter(REFUSALS.values()))())
-    content = [{"type": "text", "text": "What is it?"}, picture()]
+    content = [
+        {"type": "text", "text": "What is it?"},
+        picture(),
+        picture(base64.b64encode(b"GIF89a" + bytes(9)).decode()),
+    ]
     daemon = start_qwen()
-    with pytest.raises(openai.APIStatusError):
+    site.plan("store", Reply([b"<Error><Code>AccessDenied</Code></Error>"], status=403))
+    with pytest.raises(openai.InternalServerError, match="AccessDenied") as caught:
         await daemon.ask(lambda sdk: talk(sdk, [{"role": "user", "content": content}]))
+    assert caught.value.code == "upstream_upload_failed"
+    site.plan("files/getstsToken", *[REFUSALS["RateLimited"]() for _ in range(2)])
+    with pytest.raises(openai.RateLimitError):
+        await daemon.ask(
+            lambda sdk: talk(
+                sdk, [{"role": "user", "content": [picture(base64.b64encode(b"GIF89a" + bytes(5)).decode())]}]
+            )
+        )
     assert site.chats.turns == []
-    with pytest.raises(openai.BadRequestError, match="inline"):
-        far = {"type": "image_url", "image_url": {"url": "https://e.test/a.png"}}
-        await daemon.ask(lambda sdk: talk(sdk, [{"role": "user", "content": [far]}]))
+    assert site.stops == []
 
 
 async def test_search_results_are_citations(start_qwen: Start, site: QwenServer) -> None:
@@ -280,6 +292,29 @@ async def test_a_conversation_that_is_too_long_is_told_before_it_is_sent(
     assert site.calls("chat/completions") == []
 
 
+TOLD = {
+    "RateLimited": (429, "rate_limit_exceeded", "36000", 1),
+    "RateLimited without hours": (429, "rate_limit_exceeded", None, 1),
+    "quotaLimited": (429, "rate_limit_exceeded", None, 1),
+    "Too_Many_Requests": (429, "rate_limit_exceeded", None, 1),
+    "ParallelLimited": (429, "chat_busy", "1", 2),
+    "in progress": (429, "chat_busy", "1", 2),
+    "in progress, 400": (429, "chat_busy", "1", 2),
+    "Unauthorized": (401, "invalid_api_key", None, 1),
+    "unauthorized, 200": (401, "invalid_api_key", None, 1),
+    "token expired": (401, "invalid_api_key", None, 1),
+    "Forbidden": (403, "upstream_forbidden", None, 1),
+    "captcha": (403, "upstream_captcha", None, 1),
+    "WAF page": (403, "upstream_captcha", None, 1),
+    "model not found": (404, "model_not_found", None, 1),
+    "chat not exist": (404, "chat_not_found", None, 2),
+    "ContextLengthExceeded": (400, "context_length_exceeded", None, 1),
+    "Internal_Server_Error": (502, "upstream_error", None, 2),
+    "Server_Busy": (503, "upstream_overloaded", None, 2),
+}
+"""What the client is told of each refusal: status, code, ``Retry-After``; and how often the site is asked."""
+
+
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("name", sorted(REFUSALS))
 async def test_every_error_of_the_site(
@@ -291,11 +326,11 @@ async def test_every_error_of_the_site(
     with pytest.raises(openai.APIStatusError) as caught:
         await daemon.ask(lambda sdk: ask(sdk, stream, model="qwen"))
     error = caught.value
-    assert error.status_code in (400, 401, 403, 404, 429, 502, 503)
+    wait = error.response.headers.get("retry-after")
+    assert (error.status_code, error.code, wait, len(site.calls("chat/completions"))) == TOLD[name]
     assert isinstance(error.body, dict)
     assert error.body["message"]
-    if error.status_code == 403:
-        assert len(site.calls("chat/completions")) == 1, "no captcha loop"
+    assert len(site.calls("chats/new")) == (2 if name == "chat not exist" else 1)
     assert not site.locked
 
 

@@ -25,7 +25,6 @@ from chatmock.providers.qwen import contract, request
 from chatmock.providers.qwen.decoder import QwenDecoder
 from chatmock.providers.qwen.errors import read_refusal, tells_error
 from chatmock.providers.qwen.features import asked_features
-from chatmock.providers.qwen.images import require_inline
 from chatmock.providers.qwen.models import read_models
 from chatmock.providers.qwen.tool_calling import FAULT, ToolCallingDecoder
 from chatmock.providers.qwen.tool_offer import Offer, offer
@@ -92,12 +91,10 @@ class Qwen:
         """The one message that asks *chat*.
 
         :param start: the index of the first message that the chat at the site lacks.
-        :raises Refusal: bad request, for parts that are neither text nor picture, and for more than the site takes.
+        :raises Refusal: bad request, for parts that are neither text nor inline picture, and for more than the site takes.
         """
         offered = wanted.offered
         prompt = continuation(chat, offered, start) if start else whole(chat, offered)
-        for image in prompt.images:
-            require_inline(image)
         nobody = str(uuid.UUID(int=0))
         message = Message(nobody, nobody, prompt.text)
         self._completion(chat, wanted, message, 0.0)

@@ -31,6 +31,7 @@ from chatmock.conversation import (
 from chatmock.errors import bad_request
 from chatmock.providers.client_fields import quoted
 from chatmock.providers.qwen.contract import TITLE
+from chatmock.providers.qwen.images import require_inline
 from chatmock.providers.qwen.tool_offer import Offer
 from chatmock.providers.qwen.tool_prompt import call_text, choice_text, format_text, response_text, tools_text
 
@@ -74,8 +75,8 @@ class _Part:
 def whole(chat: ChatRequest, offered: Offer) -> Prompt:
     """The whole conversation of *chat*, for a new server-side chat.
 
-    :raises Refusal: bad request that names the part, for what is neither text nor picture, and for a picture where
-        the model reads none.
+    :raises Refusal: bad request that names the part, for what is neither text nor inline picture, and for a
+        picture where the model reads none.
     """
     writer = _Writer(chat)
     parts = [*writer.parts(0)]
@@ -184,6 +185,7 @@ class _Writer:
             case Text(text) | RefusalText(text):
                 return text
             case Image() if self._reads_images:
+                require_inline(part, where)
                 self.images.append(part)
                 return f"[image {len(self.images)}]"
             case Image():

@@ -18,6 +18,7 @@ from chatmock.providers.qwen.transcript import Prompt, continuation, whole
 from tests.providers.qwen.asking import HELLO, faulty, function, parsed, texts
 
 PICTURE = "data:image/png;base64,QUI="
+OTHER_PICTURE = "data:image/png;base64,AAAA"
 CALLS: Any = {
     "role": "assistant",
     "content": "Wait.",
@@ -113,22 +114,25 @@ def test_none_offers_no_tools_but_keeps_what_was_called() -> None:
 
 def test_pictures_are_named_in_their_places() -> None:
     image = {"type": "image_url", "image_url": {"url": PICTURE}}
-    link = {"type": "image_url", "image_url": {"url": "https://x/y.png"}}
+    other = {"type": "image_url", "image_url": {"url": OTHER_PICTURE}}
     messages: Any = [
-        {"role": "user", "content": [image, {"type": "text", "text": "and"}, link]},
+        {"role": "user", "content": [image, {"type": "text", "text": "and"}, other]},
         {"role": "assistant", "content": "Yes."},
-        {"role": "tool", "tool_call_id": "c1", "content": [link]},
+        {"role": "tool", "tool_call_id": "c1", "content": [other]},
     ]
     chat = parsed(messages=messages)
     made = whole(chat, Offer())
-    assert made.images == (Image(PICTURE), Image("https://x/y.png"), Image("https://x/y.png"))
+    assert made.images == (Image(PICTURE), Image(OTHER_PICTURE), Image(OTHER_PICTURE))
     assert parts(made)[0] == ("user", "[image 1]\nand\n[image 2]")
     assert "[image 3]" in parts(made)[2][1]
-    assert continuation(chat, Offer(), 2).images == (Image("https://x/y.png"),)
+    assert continuation(chat, Offer(), 2).images == (Image(OTHER_PICTURE),)
     assert whole(parsed(Model("m", inputs=("text", "image")), messages=messages), Offer()) == made
     assert faulty(lambda: whole(parsed(Model("m", inputs=("text",)), messages=messages), Offer())).param == (
         "messages[0].content[0]"
     )
+    link = {"type": "image_url", "image_url": {"url": "https://x/y.png"}}
+    far = parsed(messages=[{"role": "user", "content": [image, link]}])
+    assert faulty(lambda: whole(far, Offer())).param == "messages[0].content[1]"
 
 
 @pytest.mark.parametrize("kind", ["input_audio", "file", "video_url"])
