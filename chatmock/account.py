@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import attrs
+from twisted.internet.interfaces import IReactorTime
 from twisted.web.iweb import IResponse
 
 from chatmock.catalogue import Catalogue
@@ -20,7 +21,15 @@ from chatmock.providers.interface import (
     StreamDecoder,
     UpstreamRequest,
 )
-from chatmock.upstream import Upstream, discard, response_headers
+from chatmock.upstream import (
+    ERROR_BODY_LIMIT,
+    ERROR_BODY_SECONDS,
+    Upstream,
+    discard,
+    is_answer,
+    read_start,
+    response_headers,
+)
 
 
 def _nothing_to_close(outcome: Finished | Failed | None) -> None:
@@ -63,7 +72,7 @@ class CatalogueMemory(Protocol):
 
 @attrs.frozen
 class Opening:
-    """An answer that has begun: its response is at the headers, whatever the status."""
+    """An answer that has begun: its response is at the headers, and the body is the answer."""
 
     asking: UpstreamRequest
     response: IResponse
@@ -90,10 +99,16 @@ class OneCall:
     """The :class:`Calls` of an upstream that answers the first."""
 
     provider: AsksOnce
+    clock: IReactorTime
 
     async def open(self, account: Account, chat: ChatRequest) -> Opening:
-        """Ask."""
-        return Opening(*await account.ask(lambda credential: self.provider.request(chat, credential)))
+        """Ask, and let only an answer through that is what was asked for."""
+        provider = self.provider
+        asking, response = await account.ask(lambda credential: provider.request(chat, credential))
+        if is_answer(response, asking.stream):
+            return Opening(asking, response)
+        body = await read_start(response, self.clock, ERROR_BODY_LIMIT, ERROR_BODY_SECONDS)
+        raise provider.refusal(response.code, response_headers(response), body)
 
 
 @attrs.frozen

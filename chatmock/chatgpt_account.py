@@ -63,7 +63,7 @@ class ChatGPTAccount:
         provider = ChatGPT(settings.chatgpt_base_url, _defaults(settings))
         account = Account(
             provider,
-            OneCall(provider),
+            OneCall(provider, reactor),
             credentials,
             upstream,
             settings.chatgpt_models,

@@ -17,7 +17,14 @@ class Kind(enum.Enum):
     FORBIDDEN = ("forbidden", 403)
     NOT_FOUND = ("not found", 404)
     METHOD_NOT_ALLOWED = ("method not allowed", 405)
+    TOO_SLOW = ("too slow", 408)
+    """The client did not send its request in time."""
     TOO_LARGE = ("too large", 413)
+    URI_TOO_LONG = ("URI too long", 414)
+    UNSUPPORTED_MEDIA = ("unsupported media", 415)
+    MISDIRECTED = ("misdirected", 421)
+    """The client calls this machine by a name that it does not have."""
+    HEAD_TOO_LARGE = ("head too large", 431)
     RATE_LIMITED = ("rate limited", 429)
     USAGE_EXHAUSTED = ("usage exhausted", 429)
     """A quota or a plan is used up: trying again soon does not help."""

@@ -33,10 +33,8 @@ from chatmock.heads import query_argument, refuse, session_of, set_notes
 from chatmock.relay import BodyRelay
 from chatmock.settings.values import Uuid
 from chatmock.transcoding import transcoder
-from chatmock.upstream import ERROR_BODY_LIMIT, read_start, response_headers
 from chatmock.whole_body import WholeBodySender
 
-_ERROR_BODY_SECONDS = 5.0
 _PRODUCED_FROM = 64 * 1024
 """Answers larger than this are produced at the client's pace; smaller ones are written at once."""
 
@@ -202,7 +200,6 @@ class Exchange:
         whole: list[bytes] = []
         try:
             self._notes.update(opening.asking.notes)
-            await self._check(account, opening)
             done = self._relay(account, opening, whole)
             del opening  # a stream may last, and what was asked is not needed any more
             outcome = await done
@@ -231,17 +228,6 @@ class Exchange:
         self._producer = relay
         opening.response.deliverBody(relay)
         return relay.done
-
-    async def _check(self, account: Account, opening: Opening) -> None:
-        """Let only answers through that are what was asked for."""
-        asking, response = opening.asking, opening.response
-        kind = (
-            (response.headers.getRawHeaders(b"content-type") or [b""])[-1].partition(b";")[0].strip().lower()
-        )
-        if response.code == 200 and (not asking.stream or kind == b"text/event-stream"):
-            return
-        body = await read_start(response, self._desk.clock, ERROR_BODY_LIMIT, _ERROR_BODY_SECONDS)
-        raise account.provider.refusal(response.code, response_headers(response), body)
 
     def _write_record(self, data: bytes) -> None:
         """Write a piece of a stream; the first one brings the status and the headers."""

@@ -34,7 +34,7 @@ from chatmock.providers.recording_decoder import RecordingDecoder
 from chatmock.qwen_stops import Stops
 from chatmock.qwen_turns import Turns
 from chatmock.qwen_uploads import Uploads
-from chatmock.upstream import ERROR_BODY_LIMIT, read_start, response_headers
+from chatmock.upstream import ERROR_BODY_LIMIT, is_answer, read_start, response_headers
 
 _READ_SECONDS = 15.0
 
@@ -245,8 +245,7 @@ class _Answer:
 
         self._may_be_written = True
         asking, response = await self._account.ask(request)
-        kind = (response.headers.getRawHeaders(b"content-type") or [b""])[-1].partition(b";")[0].strip()
-        if response.code == 200 and kind.lower() == b"text/event-stream":
+        if is_answer(response, stream=True):
             return asking, response
         self._may_be_written = False
         body = await self._body(response)

@@ -11,7 +11,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString, wrapServerTLS
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
@@ -41,7 +41,9 @@ Announce = Callable[[str], object]
 _THREADS = 3
 
 
-def keyed_accounts(settings: Settings, upstream: Upstream, demo_upstream: Upstream) -> Mapping[str, Account]:
+def keyed_accounts(
+    settings: Settings, upstream: Upstream, demo_upstream: Upstream, clock: IReactorTime
+) -> Mapping[str, Account]:
     """An account for each provider that the settings give the key or address it needs, by name."""
     accounts = {}
     for name, entry in PROVIDERS.items():
@@ -49,7 +51,7 @@ def keyed_accounts(settings: Settings, upstream: Upstream, demo_upstream: Upstre
         if provider is not None:
             accounts[name] = Account(
                 provider,
-                OneCall(provider),
+                OneCall(provider, clock),
                 FixedCredential(entry.credential(settings)),
                 demo_upstream if name == "demo" else upstream,
                 getattr(settings, f"{name}_models", ()),
@@ -109,7 +111,7 @@ class ChatmockService(Service):
         )
         self._threads = Threads(reactor, _THREADS)
         self._chatgpt = ChatGPTAccount.of(settings, self._client, reactor, self._threads)
-        keyed = keyed_accounts(settings, self._client, DemoUpstream(reactor))
+        keyed = keyed_accounts(settings, self._client, DemoUpstream(reactor), reactor)
         self._qwen = QwenAccount.of(settings, self._client, reactor, self._threads)
         known = {"chatgpt": self._chatgpt.account, **keyed}
         if self._qwen is not None:

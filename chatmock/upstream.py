@@ -25,6 +25,7 @@ from chatmock.providers.interface import UpstreamRequest
 from chatmock.upstream_agent import ConnectionPool, EncodedAnswer, NoCookies, UpstreamAgent, WholeBody
 
 ERROR_BODY_LIMIT = 64 * 1024
+ERROR_BODY_SECONDS = 5.0
 _NO_COOKIES = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
@@ -154,6 +155,12 @@ def response_headers(response: IResponse) -> dict[str, str]:
         name.decode("latin-1").lower(): values[-1].decode("latin-1")
         for name, values in response.headers.getAllRawHeaders()
     }
+
+
+def is_answer(response: IResponse, stream: bool) -> bool:
+    """Whether *response* is what was asked for: a success, and an event stream where one was asked for."""
+    kind = (response.headers.getRawHeaders(b"content-type") or [b""])[-1].partition(b";")[0].strip().lower()
+    return response.code == 200 and (not stream or kind == b"text/event-stream")
 
 
 def discard(response: IResponse) -> None:

@@ -13,6 +13,7 @@ import pytest
 import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 
 from chatmock.account import Account, Accounts, FixedCredential, OneCall
@@ -67,7 +68,7 @@ async def asking(issuer: OpenAIIssuer, backend: ChatGPTBackend, home: Path) -> A
     )
     provider = ChatGPT(backend.url)
     observed: list[Headers] = []
-    account = Account(provider, OneCall(provider), credentials, client, observe=observed.append)
+    account = Account(provider, OneCall(provider, reactor), credentials, client, observe=observed.append)
     yield Asking(account, backend, issuer, path, observed)
     await credentials.stop()
     client.close()
@@ -161,7 +162,7 @@ def accounts(chosen: str | None = None, **ready: bool) -> Accounts:
     by_name = {}
     for name, is_ready in {**ready, "demo": True}.items():
         provider = OpenAICompatible(name, "http://x/v1", DIFFERENCES)
-        by_name[name] = Account(provider, OneCall(provider), Login(is_ready), None)
+        by_name[name] = Account(provider, OneCall(provider, Clock()), Login(is_ready), None)
     return Accounts(by_name, chosen)
 
 

@@ -59,7 +59,7 @@ def discovery(*upstreams: Upstream) -> tuple[Discovery, Clock]:
     accounts = {
         f"p{i}": Account(
             provider := OpenAICompatible(f"p{i}", "http://x/v1", DIFFERENCES),
-            OneCall(provider),
+            OneCall(provider, clock),
             FixedCredential(Credential()),
             upstream,
         )
@@ -198,7 +198,7 @@ class Remembering:
     def restart(self) -> None:
         provider = ChatGPT("http://x")
         memory = CatalogueFile(self.path, lambda: self.login.account_id, "1", lambda: 0.0, maybeDeferred)
-        account = Account(provider, OneCall(provider), self.login, self.upstream, memory=memory)
+        account = Account(provider, OneCall(provider, self.clock), self.login, self.upstream, memory=memory)
         self.found = Discovery({"chatgpt": account}, self.clock)
 
     def names(self) -> list[str]:

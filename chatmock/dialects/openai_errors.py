@@ -11,7 +11,12 @@ _TYPES = {
     Kind.FORBIDDEN: "permission_error",
     Kind.NOT_FOUND: "invalid_request_error",
     Kind.METHOD_NOT_ALLOWED: "invalid_request_error",
+    Kind.TOO_SLOW: "invalid_request_error",
     Kind.TOO_LARGE: "invalid_request_error",
+    Kind.URI_TOO_LONG: "invalid_request_error",
+    Kind.UNSUPPORTED_MEDIA: "invalid_request_error",
+    Kind.MISDIRECTED: "invalid_request_error",
+    Kind.HEAD_TOO_LARGE: "invalid_request_error",
     Kind.RATE_LIMITED: "rate_limit_error",
     Kind.USAGE_EXHAUSTED: "insufficient_quota",
 }

@@ -55,8 +55,12 @@ endpoints | endpoint | CHATMOCK_ENDPOINTS | -
 tls_cert | tls-cert | CHATMOCK_TLS_CERT | -
 tls_key | tls-key | CHATMOCK_TLS_KEY | -
 tls_port | tls-port | CHATMOCK_TLS_PORT | -
+log_level | log-level | CHATMOCK_LOG_LEVEL | info
+verbose | verbose | VERBOSE | off
 require_auth | require-auth | CHATMOCK_REQUIRE_AUTH | off
 access_token | - | CHATMOCK_ACCESS_TOKEN | -
+allow_open | allow-open | CHATMOCK_ALLOW_OPEN ALLOW_OPEN | off
+allowed_hosts | allowed-hosts | CHATMOCK_ALLOWED_HOSTS | -
 cors_origins | cors-origins | CHATMOCK_CORS_ORIGINS | -
 require_tls | require-tls | REQUIRE_TLS | off
 trusted_proxies | trusted-proxies | CHATMOCK_TRUSTED_PROXIES | -
@@ -70,12 +74,16 @@ rate_limit_burst | rate-limit-burst | CHATMOCK_RATE_LIMIT_BURST | 16
 max_concurrency | max-concurrency | CHATMOCK_MAX_CONCURRENCY | 1
 queue_limit | queue-limit | CHATMOCK_QUEUE_LIMIT | 100
 queue_timeout | queue-timeout | CHATMOCK_QUEUE_TIMEOUT CHATMOCK_QUEUE_TIMEOUT_S | 120
+client_queue_limit | client-queue-limit | CHATMOCK_CLIENT_QUEUE_LIMIT | 32
+keepalive_after | keepalive-after | CHATMOCK_KEEPALIVE_AFTER | 5
+max_connections | max-connections | CHATMOCK_MAX_CONNECTIONS | 512
+max_connections_per_address | max-connections-per-address | CHATMOCK_MAX_CONNECTIONS_PER_ADDRESS | 128
 connect_timeout | connect-timeout | CHATMOCK_CONNECT_TIMEOUT | 10
 first_byte_timeout | first-byte-timeout | CHATMOCK_FIRST_BYTE_TIMEOUT | 120
 idle_timeout | idle-timeout | CHATMOCK_IDLE_TIMEOUT | 120
+total_timeout | total-timeout | CHATMOCK_TOTAL_TIMEOUT | 1800
+max_cooldown | max-cooldown | CHATMOCK_MAX_COOLDOWN | 900
 stall_timeout | stall-timeout | CHATMOCK_STALL_TIMEOUT | 30
-log_level | log-level | CHATMOCK_LOG_LEVEL | info
-verbose | verbose | VERBOSE | off
 xai_api_key | - | XAI_API_KEY | -
 grok_base_url | grok-base-url | CHATMOCK_GROK_BASE_URL | https://api.x.ai/v1
 grok_models | grok-models | CHATMOCK_GROK_MODELS | -
@@ -135,6 +143,7 @@ SAMPLES: Mapping[type[Kind[Any]], Any] = {
     Aliases: (("a=b, c = d", {"a": "b", "c": "d"}), ("e=f", {"e": "f"})),
 }
 ITEM_SAMPLES: Mapping[type[Kind[Any]], Any] = {
+    Host: (("nas.lan, 192.0.2.7", ("nas.lan", "192.0.2.7")), ("a.test", ("a.test",))),
     Word: (("tcp:1 tcp:2", ("tcp:1", "tcp:2")), ("tcp:3", ("tcp:3",))),
     Origin: (("https://a.test, *", ("https://a.test", "*")), ("http://b:8", ("http://b:8",))),
     NetworkKind: (
@@ -165,7 +174,12 @@ BAD: Mapping[type[Kind[Any]], str] = {
     BaseUrl: "ftp://a.test",
     Aliases: "a=b,c",
 }
-BAD_ITEM: Mapping[type[Kind[Any]], str] = {Word: "a\x7fb", Origin: "https://a/", NetworkKind: "10.0.0.1/8"}
+BAD_ITEM: Mapping[type[Kind[Any]], str] = {
+    Host: "a b/",
+    Word: "a\x7fb",
+    Origin: "https://a/",
+    NetworkKind: "10.0.0.1/8",
+}
 
 
 def no_file(path: str) -> bytes:
