@@ -25,7 +25,7 @@ from tests.conftest import Start, settle, until, write_login
 from tests.test_recordings import cuts
 from tests.upstreams.chatgpt_backend import ChatGPTBackend, Script, detail, sse
 from tests.upstreams.openai_issuer import OpenAIIssuer
-from tests.upstreams.openai_server import Reply
+from tests.upstreams.playing_site import Reply
 
 CITATION = {"type": "url_citation", "url": "https://e.test", "title": "E", "start_index": 0, "end_index": 4}
 ERROR = {"type": "server_error", "code": "server_error", "message": "The model stumbled."}

@@ -32,7 +32,7 @@ from chatmock.settings import Secret
 from chatmock.state_files import write_private
 from chatmock.upstream import UpstreamClient
 from tests.conftest import settle, until, write_login
-from tests.upstreams.answering_site import Answer
+from tests.upstreams.issuer_answers import Answer
 from tests.upstreams.openai_issuer import CLIENT, OpenAIIssuer
 
 NOW = 1_785_060_000.0

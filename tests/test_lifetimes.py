@@ -16,7 +16,8 @@ from twisted.internet.protocol import Protocol
 from chatmock.settings import Secret
 from tests.chunks import DONE, chunk, completion, text_stream
 from tests.conftest import KEY, Daemon, Start, pause, until
-from tests.upstreams.openai_server import OpenAIServer, Reply
+from tests.upstreams.openai_server import OpenAIServer
+from tests.upstreams.playing_site import Reply
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 FOREVER = [chunk({"content": "x"})] * 10_000

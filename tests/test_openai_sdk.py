@@ -11,7 +11,8 @@ import pytest
 from chatmock.settings import Secret
 from tests.chunks import DONE, chunk, completion, head, record, text_stream, usage
 from tests.conftest import KEY, Daemon, Start
-from tests.upstreams.openai_server import Asked, OpenAIServer, Reply
+from tests.upstreams.openai_server import OpenAIServer
+from tests.upstreams.playing_site import Asked, Reply
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 ADD: Any = {

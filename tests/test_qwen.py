@@ -19,7 +19,7 @@ from tests.conftest import Start, pause, until
 from tests.test_chatgpt import ask
 from tests.test_lifetimes import post
 from tests.upstreams.openai_issuer import _jwt as jwt
-from tests.upstreams.openai_server import Reply
+from tests.upstreams.playing_site import Reply
 from tests.upstreams.qwen_errors import REFUSALS
 from tests.upstreams.qwen_script import Script
 from tests.upstreams.qwen_server import QwenServer

@@ -251,7 +251,7 @@ async def test_the_captcha_is_told_once_and_nothing_more_is_asked(
     site.plan(ASK, page())
     with pytest.raises(openai.PermissionDeniedError, match="captcha"):
         await start_qwen().ask(lambda sdk: talk(sdk, [USER]))
-    assert [asked.endpoint for asked in site.asked] == ["models/", "chats/new", ASK]
+    assert site.endpoints == ["models/", "chats/new", ASK]
 
 
 async def test_a_stop_is_asked_for_once_more_after_a_passing_fault(

@@ -21,7 +21,7 @@ from chatmock.qwen_uploads import Uploads
 from chatmock.upstream import UpstreamClient
 from tests.conftest import settle, until
 from tests.upstreams import qwen_errors as errors
-from tests.upstreams.openai_server import Reply
+from tests.upstreams.playing_site import Reply
 from tests.upstreams.qwen_asking import HEADERS, Page
 from tests.upstreams.qwen_server import QwenServer
 

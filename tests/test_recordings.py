@@ -13,7 +13,8 @@ import pytest
 from chatmock.settings import Secret
 from tests.captures import Recording, parametrised, recordings
 from tests.conftest import Daemon, Start
-from tests.upstreams.openai_server import OpenAIServer, Reply
+from tests.upstreams.openai_server import OpenAIServer
+from tests.upstreams.playing_site import Reply
 
 FOUND = recordings("openai-chat", "xai-chat", "openrouter-chat", "dashscope-chat")
 STREAMS = [r for r in FOUND if r.kind == "sse"]

@@ -11,7 +11,7 @@ import pytest_twisted
 
 from chatmock.providers.chatgpt import oauth
 from tests.login.trial import Trial, failure, trying
-from tests.upstreams.answering_site import Answer
+from tests.upstreams.issuer_answers import Answer
 
 
 @pytest_twisted.async_yield_fixture()
@@ -29,7 +29,7 @@ async def test_a_login_with_a_code(trial: Trial) -> None:
     assert "ABCD-12345" in trial.said[0]
     assert len(trial.issuer.calls("/api/accounts/deviceauth/token")) == 2
     (exchange,) = trial.issuer.calls("/oauth/token")
-    assert exchange.fields["redirect_uri"] == f"{trial.issuer.url}/deviceauth/callback"
+    assert exchange.body["redirect_uri"] == f"{trial.issuer.url}/deviceauth/callback"
 
 
 @pytest.fixture

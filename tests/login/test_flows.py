@@ -22,7 +22,7 @@ from chatmock.providers.chatgpt import oauth
 from chatmock.providers.chatgpt.oauth import LoginFailed
 from tests.conftest import until
 from tests.login.trial import Trial, failure, fetch, has_ipv6, trying, visit
-from tests.upstreams.answering_site import Answer
+from tests.upstreams.issuer_answers import Answer
 
 
 @pytest_twisted.async_yield_fixture()

@@ -11,7 +11,8 @@ import pytest
 from chatmock.settings import Secret
 from tests.chunks import DONE, chunk, text_stream, usage
 from tests.conftest import KEY, Daemon, Start
-from tests.upstreams.openai_server import OpenAIServer, Reply
+from tests.upstreams.openai_server import OpenAIServer
+from tests.upstreams.playing_site import Reply
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 ONLY_STREAMS = {

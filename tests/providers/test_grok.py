@@ -10,7 +10,8 @@ import pytest
 from chatmock.settings import Secret
 from tests.chunks import DONE, chunk, completion, usage
 from tests.conftest import KEY, Daemon, Start
-from tests.upstreams.openai_server import Asked, OpenAIServer
+from tests.upstreams.openai_server import OpenAIServer
+from tests.upstreams.playing_site import Asked
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 REASONING: Any = {"completion_tokens_details": {"reasoning_tokens": 10}, "total_tokens": 15}
@@ -70,9 +71,9 @@ async def test_an_unsupported_effort_is_left_out_once(
 ) -> None:
     said = {"code": "invalid-argument", "error": "Model m does not support parameter reasoningEffort."}
     upstream.reply_json(said, status=400)
-    refused = upstream.answer(Asked("", {}, None))
+    refused = upstream.answer(Asked("POST", ""))
     upstream.reply_json(completion())
-    answered = upstream.answer(Asked("", {}, None))
+    answered = upstream.answer(Asked("POST", ""))
     upstream.answer = lambda asked: refused if always or "reasoning_effort" in asked.body else answered
     daemon = grok(start, upstream)
 

@@ -15,7 +15,8 @@ from chatmock.providers.truncation import estimate_tokens, truncate
 from chatmock.settings import Secret
 from tests.chunks import DONE, chunk, completion, head, record
 from tests.conftest import KEY, Daemon, Start
-from tests.upstreams.openai_server import Asked, OpenAIServer, Reply
+from tests.upstreams.openai_server import OpenAIServer
+from tests.upstreams.playing_site import Asked, Reply
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 COUNTS = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}

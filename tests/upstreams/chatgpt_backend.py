@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tests.upstreams.chatgpt_rules import ACCEPTED, check
-from tests.upstreams.openai_server import Asked, OpenAIServer, Reply
+from tests.upstreams.openai_server import OpenAIServer
+from tests.upstreams.playing_site import Asked, Reply
 
 LIMITS = {
     b"x-codex-primary-used-percent": b"12.5",

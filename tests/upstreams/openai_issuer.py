@@ -14,11 +14,12 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
 import attrs
 
-from tests.upstreams.answering_site import Answer, AnsweringSite, Asked, Reply
+from tests.upstreams.issuer_answers import Answer, error, oauth_error, page
+from tests.upstreams.playing_site import Asked, PlayingSite, Reply
 
 CLIENT = "app_EMoamEEZ73f0CkXaXp7hrann"
 SCOPE = {"openid", "profile", "email", "offline_access"}
@@ -41,17 +42,16 @@ class _Chain:
     dead: bool = False
 
 
-class OpenAIIssuer:
-    """The fake; listens on a free loopback port once `listen` is called.
+class OpenAIIssuer(PlayingSite):
+    """The fake.
 
     :param now: Unix time in seconds, for the tokens' end.
     """
 
     def __init__(self, reactor: Any, client_id: str = CLIENT, now: Callable[[], float] = time.time) -> None:
-        self.reactor = reactor
+        super().__init__(reactor)
         self.client_id = client_id
         self.now = now
-        self.port: Any = None
         self.callback_ports: set[int] | None = None
         """The loopback ports it redirects to; None for any. The real one knows 1455."""
         self.email: str | None = "owner@example.com"
@@ -82,7 +82,6 @@ class OpenAIIssuer:
         """What the device's polls are answered before they succeed; see `pending`."""
         self.user_code = "ABCD-12345"
 
-        self.asked: list[Asked] = []
         self.exchanges = 0
         """Codes exchanged for tokens."""
         self.refreshes = 0
@@ -91,16 +90,6 @@ class OpenAIIssuer:
         self._chains: dict[str, _Chain] = {}
         self._access: dict[str, float] = {}
         self._devices: dict[str, str] = {}
-
-    def listen(self) -> None:
-        """Open the port."""
-        site = AnsweringSite(self.reactor, self._told)
-        self.port = self.reactor.listenTCP(0, site, interface="127.0.0.1")
-
-    @property
-    def url(self) -> str:
-        """The base URL."""
-        return f"http://127.0.0.1:{self.port.getHost().port}"
 
     def calls(self, path: str) -> list[Asked]:
         """The requests to *path* so far."""
@@ -138,22 +127,33 @@ class OpenAIIssuer:
 
     def refuse(self, code: str) -> None:
         """The next call of the token endpoint is refused with *code*, such as ``refresh_token_expired``."""
-        oauth = Answer(400, {"error": code, "error_description": "It is not valid any more."})
-        self.answers.append(oauth if code == "invalid_grant" else _error(401, code, "Please log in again."))
+        oauth = oauth_error(code, "It is not valid any more.")
+        self.answers.append(oauth if code == "invalid_grant" else error(401, code, "Please log in again."))
 
     # --- the endpoints
 
-    def _told(self, asked: Asked) -> Reply:
-        self.asked.append(asked)
+    def read(self, asked: Asked) -> Any:
+        """The fields of the query, the form or the JSON object; None for any other type of content."""
+        kind = _content_type(asked)
+        if asked.method == "GET":
+            return _fields(asked.query)
+        if kind == "application/x-www-form-urlencoded":
+            return _fields(asked.content.decode())
+        return json.loads(asked.content) if kind == "application/json" else None
+
+    def respond(self, asked: Asked) -> Reply:
+        """What to answer to *asked*."""
+        if asked.body is None:
+            return Answer(415, {"detail": f"Unsupported media type: {_content_type(asked)}"}).reply(0.0)
         queues = {"/oauth/token": self.answers, "/api/accounts/deviceauth/token": self.device_answers}
         queue = queues.get(asked.path)
         planned = queue.pop(0) if queue else None
         if planned == "drop":
-            return Reply(None)
+            return Reply(ending="cut")
         answer = planned if isinstance(planned, Answer) else self.answer(asked)
         if planned == "lose":
-            return Reply(None)
-        return Reply(answer, self.delay if asked.path == "/oauth/token" else 0.0)
+            return Reply(ending="cut")
+        return answer.reply(self.delay if asked.path == "/oauth/token" else 0.0)
 
     def answer(self, asked: Asked) -> Answer:
         """Do what *asked* asks for."""
@@ -167,13 +167,13 @@ class OpenAIIssuer:
         return Answer(404, {"detail": "Not Found"}) if endpoint is None else endpoint(asked)
 
     def _authorize(self, asked: Asked) -> Answer:
-        fields = asked.fields
+        fields = asked.body
         redirect, state = fields.get("redirect_uri", ""), fields.get("state", "")
         loopback = _LOOPBACK.fullmatch(redirect)
         if fields.get("client_id") != self.client_id:
-            return _page("unknown client")
+            return page("unknown client")
         if loopback is None or (self.callback_ports and int(loopback[1]) not in self.callback_ports):
-            return _page("unknown redirect_uri")
+            return page("unknown redirect_uri")
         wrong = [
             name
             for name, right in {
@@ -196,16 +196,14 @@ class OpenAIIssuer:
         return Answer(302, b"", f"{redirect}?{urlencode(back)}")
 
     def _token(self, asked: Asked) -> Answer:
-        fields = asked.fields
+        fields = asked.body
         if fields.get("client_id") != self.client_id:
-            return _error(401, "invalid_client", "The client is not known.")
+            return error(401, "invalid_client", "The client is not known.")
         if fields.get("grant_type") == "authorization_code":
             return self._exchange(fields)
         if fields.get("grant_type") == "refresh_token":
             return self._refresh(fields.get("refresh_token", ""))
-        return Answer(
-            400, {"error": "unsupported_grant_type", "error_description": "The grant type is not known."}
-        )
+        return oauth_error("unsupported_grant_type", "The grant type is not known.")
 
     def _exchange(self, fields: Mapping[str, str]) -> Answer:
         code = self._codes.pop(fields.get("code", ""), None)
@@ -216,29 +214,27 @@ class OpenAIIssuer:
             and code.challenge == _base64url(digest)
         )
         if not right:
-            return Answer(
-                400, {"error": "invalid_grant", "error_description": "The code does not belong to this."}
-            )
+            return oauth_error("invalid_grant", "The code does not belong to this.")
         self.exchanges += 1
         return Answer(200, self.issue())
 
     def _refresh(self, refresh_token: str) -> Answer:
         chain = self._chains.get(refresh_token)
         if chain is None:
-            return Answer(400, {"error": "invalid_grant", "error_description": "There is no such token."})
+            return oauth_error("invalid_grant", "There is no such token.")
         if chain.current != refresh_token:
             chain.dead = True
-            return _error(401, "refresh_token_reused", "Your refresh token has already been used.")
+            return error(401, "refresh_token_reused", "Your refresh token has already been used.")
         if chain.dead:
-            return _error(401, "refresh_token_invalidated", "Your session has ended.")
+            return error(401, "refresh_token_invalidated", "Your session has ended.")
         self.refreshes += 1
         return Answer(200, self._tokens(chain))
 
     def _device_code(self, asked: Asked) -> Answer:
         if not self.device_enabled:
             return Answer(404, {"detail": "Not Found"})
-        if asked.fields.get("client_id") != self.client_id:
-            return _error(401, "invalid_client", "The client is not known.")
+        if asked.body.get("client_id") != self.client_id:
+            return error(401, "invalid_client", "The client is not known.")
         device = f"deviceauth_{secrets.token_hex(8)}"
         self._devices[device] = self.user_code
         values = dict.fromkeys(("user_code", "usercode"), self.user_code)
@@ -246,9 +242,9 @@ class OpenAIIssuer:
         return Answer(200, {name: known[name] for name in self.device_fields})
 
     def _device_token(self, asked: Asked) -> Answer:
-        device = asked.fields.get("device_auth_id", "")
-        if self._devices.get(device) != asked.fields.get("user_code"):
-            return _error(404, "deviceauth_not_found", "There is no such device login.")
+        device = asked.body.get("device_auth_id", "")
+        if self._devices.get(device) != asked.body.get("user_code"):
+            return error(404, "deviceauth_not_found", "There is no such device login.")
         verifier, code = secrets.token_hex(32), f"ac_{secrets.token_urlsafe(32)}"
         challenge = _base64url(hashlib.sha256(verifier.encode()).digest())
         self._codes[code] = _Code(challenge, f"{self.url}/deviceauth/callback")
@@ -282,15 +278,13 @@ class OpenAIIssuer:
         return answer
 
 
-def _error(status: int, code: str, message: str) -> Answer:
-    """An error in OpenAI's own shape; others are in that of OAuth."""
-    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
-    return Answer(status, {"error": error})
+def _content_type(asked: Asked) -> str:
+    return asked.headers.get("content-type", "").partition(";")[0]
 
 
-def _page(why: str) -> Answer:
-    """What the person in front of the browser sees when it cannot be sent back."""
-    return Answer(400, f"<html><body>{why}</body></html>".encode())
+def _fields(text: str) -> dict[str, str]:
+    """The fields of a query or a form; a repeated one counts for none."""
+    return {name: values[0] for name, values in parse_qs(text).items() if len(values) == 1}
 
 
 def _base64url(data: bytes) -> str:

@@ -1,7 +1,6 @@
 """A fake upstream that speaks OpenAI chat over real HTTP, and refuses what the real ones refuse.
 
-What it answers is set by the test: recorded bytes cut as told, or a function of the request. It counts its
-connections and remembers its requests.
+What it answers is set by the test: recorded bytes cut as told, or a function of the request.
 """
 
 from __future__ import annotations
@@ -10,67 +9,20 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import attrs
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
-from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request, Site
+from tests.upstreams.playing_site import Asked, PlayingSite, Reply
 
 
-@attrs.define
-class Reply:
-    """What to answer."""
+class OpenAIServer(PlayingSite):
+    """The fake.
 
-    pieces: Sequence[bytes] = ()
-    """The body, written one piece at a time."""
-    status: int = 200
-    content_type: bytes = b"text/event-stream"
-    headers: dict[bytes, bytes] = attrs.field(factory=dict)
-    pause: float = 0.0
-    """Seconds between pieces; with 0 each still is a write, and so a packet, of its own."""
-    before: float = 0.0
-    """Seconds before the status."""
-    ending: str = "complete"
-    """``complete``, ``cut`` (the connection is aborted) or ``hang`` (nothing more comes)."""
-
-
-@attrs.define
-class Asked:
-    """A request that came in."""
-
-    path: str
-    headers: dict[str, str]
-    body: Any
-
-
-class OpenAIServer:
-    """The fake; listens on a free loopback port once `listen` is called."""
+    :param key: the API key it takes; None for any, or none.
+    """
 
     def __init__(self, reactor: Any, key: str | None = "upstream-key", prefix: str = "/v1") -> None:
-        self._reactor = reactor
+        super().__init__(reactor, prefix)
         self.key = key
-        self.prefix = prefix
-        self.asked: list[Asked] = []
         self.answer: Callable[[Asked], Reply] = lambda asked: Reply()
         self.models: Sequence[dict[str, Any]] | None = None
-        self.open_connections = 0
-        self.connections = 0
-        self.active = 0
-        """Requests being answered now."""
-        self.abort_next = False
-        """Whether the next request finds its connection dying, as one that was kept too long."""
-        self.port: Any = None
-
-    def listen(self) -> None:
-        """Open the port."""
-        site = _CountingSite(_Leaf(self), self)
-        self.port = self._reactor.listenTCP(0, site, interface="127.0.0.1")
-
-    @property
-    def url(self) -> str:
-        """The base URL."""
-        return f"http://127.0.0.1:{self.port.getHost().port}{self.prefix}"
 
     def chats(self) -> list[Asked]:
         """The chat requests so far."""
@@ -106,80 +58,6 @@ class OpenAIServer:
         return self.answer(asked)
 
 
-class _CountingSite(Site):
-    def __init__(self, resource: Resource, server: OpenAIServer) -> None:
-        super().__init__(resource)
-        self._server = server
-
-    def buildProtocol(self, addr: Any) -> Any:
-        protocol = super().buildProtocol(addr)
-        server = self._server
-        server.open_connections += 1
-        server.connections += 1
-        lost = protocol.connectionLost
-
-        def connection_lost(reason: Any) -> None:
-            server.open_connections -= 1
-            lost(reason)
-
-        protocol.connectionLost = connection_lost
-        return protocol
-
-    def log(self, request: Any) -> None:
-        """Quiet."""
-
-
-class _Leaf(Resource):
-    isLeaf = True
-
-    def __init__(self, server: OpenAIServer) -> None:
-        super().__init__()
-        self._server = server
-
-    def render(self, request: Request) -> Any:
-        server = self._server
-        if server.abort_next:
-            server.abort_next = False
-            request.transport.abortConnection()
-            return NOT_DONE_YET
-        data = request.content.read()
-        path = request.path.decode()
-        headers = {k.decode().lower(): v[-1].decode() for k, v in request.requestHeaders.getAllRawHeaders()}
-        asked = Asked(path, headers, json.loads(data) if data else None)
-        server.asked.append(asked)
-        reply = server.respond(asked)
-        server.active += 1
-
-        def over(_: Any) -> None:
-            server.active -= 1
-
-        request.notifyFinish().addBoth(over)
-        playing = Deferred.fromCoroutine(_play(request, reply, server._reactor))
-        request.notifyFinish().addErrback(lambda _: playing.cancel())
-        playing.addErrback(lambda failure: None)
-        return NOT_DONE_YET
-
-
 def _error(status: int, message: str, code: str | None) -> Reply:
     body = {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": code}}
     return Reply([json.dumps(body).encode()], status=status, content_type=b"application/json")
-
-
-async def _play(request: Request, reply: Reply, clock: IReactorTime) -> None:
-    if reply.before:
-        await deferLater(clock, reply.before)
-    request.setResponseCode(reply.status)
-    request.setHeader(b"content-type", reply.content_type)
-    for name, value in reply.headers.items():
-        request.setHeader(name, value)
-    for piece in reply.pieces:
-        if request._disconnected:
-            return
-        request.write(piece)
-        await deferLater(clock, reply.pause)
-    if reply.ending == "cut":
-        request.transport.abortConnection()
-    elif reply.ending == "hang":
-        await Deferred()
-    else:
-        request.finish()

@@ -7,13 +7,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
+from tests.upstreams.playing_site import Course
 from tests.upstreams.qwen_script import Ids
+
+STOPPED = b'data: {"response.stopped": {}}\n\n'
+"""How a stream ends whose client is still there after ``/stop``."""
 
 
 @attrs.define(eq=False)
-class Turn:
+class Turn(Course):
     """One message, and the answer to it."""
 
     chat: Chat
@@ -65,8 +69,19 @@ class Turn:
         for waiter in waiting:
             waiter.callback(None)
 
-    def stopping(self) -> Deferred[None]:
+    def last_words(self) -> bytes | None:
+        """Nothing more is said once the answer is stopped."""
+        return STOPPED if self.stopped else None
+
+    def wrote(self, count: int) -> None:
+        """The chat is free once the record that ends the answer is out."""
+        if count == self.over_after:
+            self.end()
+
+    def released(self) -> Deferred[None]:
         """Fires when the answer is stopped."""
+        if self.stopped:
+            return succeed(None)
         waiter: Deferred[None] = Deferred(self._waiting.remove)
         self._waiting.append(waiter)
         return waiter

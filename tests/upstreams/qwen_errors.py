@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.upstreams.openai_server import Reply
+from tests.upstreams.playing_site import Reply
 
 CAPTCHA_URL = (
     "https://chat.qwen.ai:443//api/v2/chat/completions/_____tmd_____/punish"

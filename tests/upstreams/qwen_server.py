@@ -16,15 +16,15 @@ from urllib.parse import parse_qsl
 import attrs
 
 from tests.upstreams import qwen_errors as errors
-from tests.upstreams.openai_server import Reply
+from tests.upstreams.playing_site import Asked, PlayingSite, Reply
 from tests.upstreams.qwen_chats import Chat, Chats, Turn
 from tests.upstreams.qwen_rules import check_completion, check_grant, check_new_chat
 from tests.upstreams.qwen_script import Script
-from tests.upstreams.qwen_site import Asked, QwenSite
 from tests.upstreams.qwen_store import BUCKET, ObjectStore
 
 TOKEN = "qwen-token"
 BODY_LIMIT = 128 * 1024
+_PREFIX = "/api/v2/"
 
 
 def model(id: str, **more: Any) -> dict[str, Any]:
@@ -63,14 +63,14 @@ class Stopped:
     response_id: str | None
 
 
-class QwenServer:
-    """The fake; listens on a free loopback port once `listen` is called.
+class QwenServer(PlayingSite):
+    """The fake.
 
     :param now: Unix time in seconds, for the store.
     """
 
     def __init__(self, reactor: Any, token: str = TOKEN, now: Callable[[], float] = time.time) -> None:
-        self.reactor = reactor
+        super().__init__(reactor)
         self.tokens = {token}
         """Those it takes."""
         self.ended: set[str] = set()
@@ -84,25 +84,10 @@ class QwenServer:
         """What to answer to a message. A `Reply` does not lock the chat."""
         self.planned: dict[str, list[Reply]] = defaultdict(list)
         """What an endpoint answers next instead of doing anything; see `plan`."""
-        self.asked: list[Asked] = []
         self.stops: list[Stopped] = []
         self.faults: list[str] = []
         """What the real one would have let pass, to the harm of the conversation or of the account."""
-        self.open_connections = 0
-        self.connections = 0
-        self.active = 0
-        """Requests being answered now."""
         self._ids: set[str] = set()
-        self.port: Any = None
-
-    def listen(self) -> None:
-        """Open the port."""
-        self.port = self.reactor.listenTCP(0, QwenSite(self), interface="127.0.0.1")
-
-    @property
-    def url(self) -> str:
-        """The base URL."""
-        return f"http://127.0.0.1:{self.port.getHost().port}"
 
     # --- what tests tell and ask
 
@@ -121,7 +106,12 @@ class QwenServer:
 
     def calls(self, endpoint: str) -> list[Asked]:
         """The requests to *endpoint* so far, refused ones too."""
-        return [asked for asked in self.asked if asked.endpoint == endpoint]
+        return [asked for asked in self.asked if endpoint_of(asked) == endpoint]
+
+    @property
+    def endpoints(self) -> list[str]:
+        """The endpoints of the requests so far, refused ones too."""
+        return [endpoint_of(asked) for asked in self.asked]
 
     @property
     def locked(self) -> list[str]:
@@ -136,25 +126,30 @@ class QwenServer:
 
     # --- the endpoints
 
-    def respond(self, asked: Asked) -> tuple[Reply, Turn | None]:
-        """What to answer, and the turn whose answer that is."""
-        self.asked.append(asked)
-        planned = self.planned[asked.endpoint]
+    def read(self, asked: Asked) -> Any:
+        """The JSON of what is posted as such; None for anything else."""
+        is_json = asked.headers.get("content-type", "").startswith("application/json")
+        return super().read(asked) if is_json and asked.method == "POST" else None
+
+    def respond(self, asked: Asked) -> Reply:
+        """What to answer to *asked*."""
+        endpoint = endpoint_of(asked)
+        planned = self.planned[endpoint]
         if planned:
-            return planned.pop(0), None
-        if asked.endpoint == "store":
-            return self._store(asked), None
+            return planned.pop(0)
+        if endpoint == "store":
+            return self._store(asked)
         if len(asked.content) > BODY_LIMIT:
-            return errors.captcha(), None
+            return errors.captcha()
         refused = self._unauthorized(asked)
         if refused is not None:
-            return refused, None
-        if asked.endpoint == "chat/completions":
+            return refused
+        if endpoint == "chat/completions":
             return self._complete(asked)
         try:
-            return self._simple(asked), None
+            return self._simple(asked)
         except AssertionError as fault:
-            return _bad(fault), None
+            return _bad(fault)
 
     def _unauthorized(self, asked: Asked) -> Reply | None:
         scheme, _, bearer = asked.headers.get("authorization", "").partition(" ")
@@ -168,7 +163,7 @@ class QwenServer:
     def _simple(self, asked: Asked) -> Reply:
         """Everything but an answer."""
         body = asked.body if isinstance(asked.body, dict) else {}
-        match asked.method, asked.endpoint.split("/"):
+        match asked.method, endpoint_of(asked).split("/"):
             case "GET", ["models", ""]:
                 return errors.success({"data": list(self.models)})
             case "GET", ["", "api", "models"]:
@@ -217,28 +212,26 @@ class QwenServer:
             self.faults.append("stop: the response_id is not of this chat")
         return errors.success({"status": True})
 
-    def _complete(self, asked: Asked) -> tuple[Reply, Turn | None]:
+    def _complete(self, asked: Asked) -> Reply:
         body = asked.body if isinstance(asked.body, dict) else {}
         chat_id = dict(parse_qsl(asked.query)).get("chat_id", "")
         try:
             check_completion(body, chat_id, self._ids)
         except AssertionError as fault:
-            return _bad(fault), None
+            return _bad(fault)
         chat = self.chats.get(chat_id)
         if chat is None:
-            return errors.chat_not_exist(chat_id), None
+            return errors.chat_not_exist(chat_id)
         if not self._knows(body["model"]):
-            return errors.failure("Not_Found", "Model not found"), None
+            return errors.failure("Not_Found", "Model not found")
         if chat.answering is not None:
-            return errors.in_progress(self.busy_status), None
+            return errors.in_progress(self.busy_status)
         pictures = self._pictures(body["messages"][0])
         if pictures is None:
-            return errors.failure("Bad_Request", "The file is not there."), None
+            return errors.failure("Bad_Request", "The file is not there.")
         return self._begin(asked, chat, body, pictures)
 
-    def _begin(
-        self, asked: Asked, chat: Chat, body: Mapping[str, Any], pictures: tuple[bytes, ...]
-    ) -> tuple[Reply, Turn | None]:
+    def _begin(self, asked: Asked, chat: Chat, body: Mapping[str, Any], pictures: tuple[bytes, ...]) -> Reply:
         message = body["messages"][0]
         turn = chat.take(message, body, self._parent(chat, body["parent_id"]))
         turn.pictures = pictures
@@ -246,7 +239,7 @@ class QwenServer:
         if isinstance(answer, Reply):
             turn.end()
             chat.turns.remove(turn)
-            return answer, None
+            return answer
         self._ids |= {message["fid"], message["childrenIds"][0]}
         turn.answer = answer.said
         turn.failed = answer.fails or not answer.said
@@ -259,12 +252,13 @@ class QwenServer:
             pause=answer.pause,
             before=answer.before,
             ending=answer.ending,
+            course=turn,
         )
         turn.over_after = answer.over_after
         if "br" in asked.headers.get("accept-encoding", ""):
             reply.headers[b"content-encoding"] = b"br"
             reply.pieces = [b"\x8b\x07\x80brotli\x03"]
-        return reply, turn
+        return reply
 
     def _parent(self, chat: Chat, parent_id: str | None) -> Turn | None:
         """The turn to go on from; where there is none, the conversation is lost, silently."""
@@ -292,6 +286,11 @@ class QwenServer:
         if asked.method != "PUT" or not asked.path.startswith(f"/{BUCKET}/"):
             return errors.failure("Not_Found", "Not Found", 404)
         return self.store.put(asked.path, asked.query, asked.headers, asked.content)
+
+
+def endpoint_of(asked: Asked) -> str:
+    """The path without ``/api/v2/``; ``store`` for everything in the object store."""
+    return "store" if asked.path.startswith(f"/{BUCKET}/") else asked.path.removeprefix(_PREFIX)
 
 
 def _bad(fault: AssertionError) -> Reply:

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, quote, unquote
 
 import attrs
 
-from tests.upstreams.openai_server import Reply
+from tests.upstreams.playing_site import Reply
 
 BUCKET = "qwen-webui-prod"
 REGION = "ap-southeast-1"

@@ -14,8 +14,8 @@ from twisted.internet.defer import CancelledError
 from chatmock.providers.chatgpt import oauth
 from chatmock.upstream import read_start
 from tests.login.trial import Trial, failure, trying
-from tests.upstreams.answering_site import Asked
 from tests.upstreams.openai_issuer import CLIENT, OpenAIIssuer
+from tests.upstreams.playing_site import Asked
 
 
 @pytest_twisted.async_yield_fixture()
@@ -84,7 +84,7 @@ def test_the_issuer_checks_what_it_is_asked(change: dict[str, str], status: int,
         "code_challenge_method": "S256",
         "state": "s" * 16,
     }
-    answer = OpenAIIssuer(reactor).answer(Asked("GET", "/oauth/authorize", {}, {**right, **change}))
+    answer = OpenAIIssuer(reactor).answer(Asked("GET", "/oauth/authorize", body={**right, **change}))
     assert answer.status == status
     if status == 302:
         assert parse_qs(urlsplit(answer.location or "").query).get("error") == (error and [error])

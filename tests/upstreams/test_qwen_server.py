@@ -15,7 +15,7 @@ from chatmock.errors import Refusal
 from chatmock.upstream import discard
 from tests.conftest import pause, until
 from tests.upstreams import qwen_errors as errors
-from tests.upstreams.openai_server import Reply
+from tests.upstreams.playing_site import Asked, Reply
 from tests.upstreams.qwen_asking import HEADERS, MODEL, SECONDS, Page, completions, new_chat, turn
 from tests.upstreams.qwen_script import Script
 from tests.upstreams.qwen_server import BODY_LIMIT, QwenServer
@@ -204,7 +204,7 @@ async def test_a_large_body_meets_the_captcha(page: Page, size: int, passes: boo
 async def test_brotli_for_who_takes_it(page: Page) -> None:
     chat = await page.new_chat()
     page.server.planned.clear()
-    reply, _ = page.server.respond(
+    reply = page.server.respond(
         _asked("POST", completions(chat), turn(chat, "one"), {"accept-encoding": "gzip, br"})
     )
     assert reply.headers[b"content-encoding"] == b"br"
@@ -214,8 +214,6 @@ async def test_brotli_for_who_takes_it(page: Page) -> None:
 
 
 def _asked(method: str, target: str, body: Any, headers: dict[str, str]) -> Any:
-    from tests.upstreams.qwen_site import Asked
-
     path, _, query = target.partition("?")
     lower = {name.lower(): value for name, value in HEADERS.items()}
     return Asked(method, path, query, {**lower, **headers}, json.dumps(body).encode(), body)
@@ -287,9 +285,13 @@ async def test_a_stop_without_the_answers_id(page: Page) -> None:
 
 
 @pytest.mark.parametrize(
-    "script", [lambda: Script().answer("a").hang(), lambda: Script().answer(*"abc" * 50).paced(0.02).finish()]
+    ("script", "told"),
+    [
+        (lambda: Script().answer("a").hang(), False),
+        (lambda: Script().answer(*"abc" * 50).paced(0.02).finish(), True),
+    ],
 )
-async def test_a_stop_ends_the_stream(page: Page, script: Callable[[], Script]) -> None:
+async def test_a_stop_ends_the_stream(page: Page, script: Callable[[], Script], told: bool) -> None:
     page.server.answer = lambda turn: script()
     chat = await page.new_chat()
     listening = Deferred.fromCoroutine(page.say(chat, "one"))
@@ -298,6 +300,7 @@ async def test_a_stop_ends_the_stream(page: Page, script: Callable[[], Script]) 
     await page.stop(chat, page.server.chats.turns[0].response_id)
     got = await listening
     assert got.records[0]["response.created"]
+    assert ("response.stopped" in got.records[-1]) is told
     assert page.server.locked == []
 
 
