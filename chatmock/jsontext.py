@@ -6,15 +6,33 @@ a microsecond for a record of a stream; see docs/architecture.md for the figures
 
 from __future__ import annotations
 
+import json
+import math
+import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 
-__all__ = ["JSONError", "Raw", "Struct", "convert", "dumps", "indented", "loads", "loads_object", "reader"]
+__all__ = [
+    "JSONError",
+    "Raw",
+    "Struct",
+    "convert",
+    "dumps",
+    "indented",
+    "loads",
+    "loads_object",
+    "loads_strictly",
+    "reader",
+]
 
 T = TypeVar("T")
+MOST_DEPTH = 64
+MOST_DIGITS = 20
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
 _untyped = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
 
@@ -50,6 +68,78 @@ def loads_object(data: bytes | str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise JSONError("expected a JSON object")
     return value
+
+
+def loads_strictly(data: bytes) -> dict[str, Any]:
+    """Decode what a client has sent, which must be an object that every reader of JSON reads alike (security.md, P24).
+
+    The standard library's reader, since msgspec takes the last of several equal keys without a word.
+
+    :raises JSONError: as :func:`loads_object`, and for a byte order mark, equal keys in one object, more than
+        :data:`MOST_DEPTH` levels (looked at before anything is decoded), integers of more than :data:`MOST_DIGITS`
+        digits, numbers that are not finite, and halves of surrogate pairs. The message repeats nothing of the text.
+    """
+    if not _shallow(data):
+        raise JSONError(f"it is nested more than {MOST_DEPTH} levels deep")
+    try:
+        text = data.decode()
+        value = _strict(text)
+        if b"\\u" in data and _SURROGATE.search(data):
+            json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        raise JSONError(f"{error.msg} at character {error.pos}") from None
+    except UnicodeDecodeError as error:
+        raise JSONError(f"byte {error.start} is not UTF-8") from None
+    except UnicodeEncodeError:
+        raise JSONError("a string holds half of a surrogate pair") from None
+    if not isinstance(value, dict):
+        raise JSONError("it is not an object")
+    return value
+
+
+def _shallow(data: bytes) -> bool:
+    """Whether *data* is nested at most :data:`MOST_DEPTH` levels deep; brackets in strings are none."""
+    if data.count(b"[") + data.count(b"{") <= MOST_DEPTH:
+        return True
+    depth = 0
+    for match in _BRACKET.finditer(data):
+        bracket = match[0]
+        if bracket in (b"[", b"{"):
+            depth += 1
+            if depth > MOST_DEPTH:
+                return False
+        elif bracket in (b"]", b"}"):
+            depth -= 1
+    return True
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise JSONError("an object has two equal keys")
+    return found
+
+
+def _integer(digits: str) -> int:
+    if len(digits.lstrip("-")) > MOST_DIGITS:
+        raise JSONError(f"an integer has more than {MOST_DIGITS} digits")
+    return int(digits)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise JSONError("a number is too large")
+    return number
+
+
+def _constant(name: str) -> NoReturn:
+    raise JSONError(f"{name} is no JSON")
+
+
+_strict: Callable[[str], Any] = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_finite, parse_constant=_constant
+).decode
 
 
 def convert(value: Mapping[str, Any], shape: type[T]) -> T:

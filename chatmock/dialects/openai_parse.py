@@ -136,9 +136,9 @@ def read_object(body: bytes) -> dict[str, Any]:
     :raises Refusal: bad request, when it is none.
     """
     try:
-        return jsontext.loads_object(body)
+        return jsontext.loads_strictly(body)
     except JSONError as error:
-        raise bad_request(f"The request body is not a JSON object in UTF-8: {error}.") from None
+        raise bad_request(f"The request body is not a JSON object in UTF-8 that can be trusted: {error}.") from None
 
 
 def read_shape(body: Mapping[str, Any], shape: type[T]) -> T:
