@@ -160,6 +160,7 @@ class Resumption:
     """Where an earlier try of the same request stands at the upstream."""
 
     chat_id: str
+    """The chat at the upstream; empty where everything is to be told anew."""
     parent_id: str | None
     """What the next message goes on from."""
     start: int

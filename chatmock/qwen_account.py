@@ -18,6 +18,7 @@ from chatmock.qwen_uploads import Uploads
 from chatmock.settings import Secret, Settings
 from chatmock.threads import Threads
 from chatmock.upstream import Upstream
+from chatmock.watch import Watch
 
 _UPLOAD_SECONDS = 3600.0
 """How long an uploaded picture is used again, unless its link ends before."""
@@ -30,7 +31,7 @@ class QwenAccount:
 
     account: Account
     _token: Secret
-    _calls: QwenCalls
+    calls: QwenCalls
 
     @classmethod
     def of(cls, settings: Settings, upstream: Upstream, reactor: Any, threads: Threads) -> QwenAccount | None:
@@ -65,6 +66,7 @@ class QwenAccount:
             settings.qwen_aliases,
             ALIASES,
             has_chats=True,
+            watch=Watch(provider.name, provider.title, settings.max_cooldown, reactor, time.time),
         )
         return cls(account, token, calls)
 
@@ -75,7 +77,7 @@ class QwenAccount:
 
     async def stop(self) -> None:
         """Let no chat stay locked."""
-        await self._calls.stop()
+        await self.calls.stop()
 
 
 def token_notice(token: Secret, now: float) -> str:

@@ -33,13 +33,13 @@ class Stops:
     def __init__(self, provider: Qwen, clock: IReactorTime) -> None:
         self._provider = provider
         self._clock = clock
-        self._running: set[Deferred[Any]] = set()
+        self.running: set[Deferred[Any]] = set()
         self._finishing = False
 
     def begin(self, account: Account, chat_id: str, response_id: str, then: Callable[[], object]) -> None:
         """Stop the answer *response_id* (empty where it is not known) in a chat, and call *then*, whatever comes of it."""
         stopping = Deferred.fromCoroutine(self._stop(account, chat_id, response_id))
-        self._running.add(stopping)
+        self.running.add(stopping)
         stopping.addTimeout(SECONDS, self._clock)
         stopping.addErrback(self._failed)
         stopping.addBoth(self._over, stopping, then)
@@ -47,8 +47,8 @@ class Stops:
     async def finish(self) -> None:
         """Wait for all that are under way; each has a bounded time."""
         self._finishing = True
-        while self._running:
-            await DeferredList(list(self._running))
+        while self.running:
+            await DeferredList(list(self.running))
 
     async def _stop(self, account: Account, chat_id: str, response_id: str) -> None:
         """Ask for the stop, and once more where that is refused for a passing fault; then give the site its moment."""
@@ -70,10 +70,12 @@ class Stops:
         self._provider.check_stop(response.code, response_headers(response), body)
 
     def _over(self, result: None, stopping: Deferred[Any], then: Callable[[], object]) -> None:
-        self._running.discard(stopping)
+        self.running.discard(stopping)
         then()
 
     def _failed(self, failure: Failure) -> None:
-        failure.trap(Refusal, TimeoutError, CancelledError)
+        if not failure.check(Refusal, TimeoutError, CancelledError):
+            self.log.failure("an answer of {title} could not be stopped", failure, title=contract.TITLE)
+            return
         why = failure.getErrorMessage() if failure.check(Refusal) else "it took too long"
         self.log.warn("an answer of {title} could not be stopped: {why}", title=contract.TITLE, why=why)

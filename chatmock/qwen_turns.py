@@ -8,10 +8,10 @@ from twisted.internet.interfaces import IReactorTime
 from chatmock.errors import Kind, Refusal
 from chatmock.providers.qwen import contract
 
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 30.0
 """How long one waits for a turn, at most."""
-MOST_WAITING = 8
-"""How many wait for the turn in one chat, at most."""
+MOST_WAITING = 2
+"""How many wait for the turn in one chat, at most: each keeps a permit from others meanwhile."""
 
 
 class Turns:
@@ -51,7 +51,8 @@ class Turns:
         self._stopping.discard(chat_id)
         lock = self._locks[chat_id]
         lock.release()
-        if not lock.locked:
+        # Who was next may have been refused at once, and have given its turn back within the release.
+        if not lock.locked and self._locks.get(chat_id) is lock:
             del self._locks[chat_id]
 
 

@@ -1,16 +1,17 @@
 """Puts the pictures of a chat where Qwen can see them: leave from the chat, then a signed ``PUT`` (spec upstreams.md, A1.6).
 
-The same picture is uploaded once, however many requests bring it, and again when its link is about to end. It is known by
-the digest of its URL, so that one that is there already is not decoded again.
+The same picture is uploaded once, however many requests bring it and whatever their URLs look like, and again when its
+link is about to end. It is known by the digest of its URL, so that one that is there already is not decoded again, and
+by that of its content.
 """
 
 from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
@@ -39,6 +40,7 @@ from chatmock.providers.qwen.images import (
 from chatmock.providers.qwen.oss_signature import sign_put
 from chatmock.upstream import ERROR_BODY_LIMIT, Upstream, read_start, response_headers
 
+V = TypeVar("V")
 STORE_TITLE = f"{TITLE}'s object store"
 _READ_SECONDS = 30.0
 _MOST_KEPT = 256
@@ -47,13 +49,13 @@ _LARGE_CHARS = 1_400_000
 _CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
 _SKEWED = "RequestTimeTooSkewed"
 
-Key = tuple[str, bytes]
-"""Where the chat is, and the digest of the picture's URL."""
+Key = tuple[str, str, bytes]
+"""Where the chat is, the picture's type and the digest of its content; without a type, the digest of its URL."""
 
 
 @attrs.define(eq=False)
 class _Upload:
-    """One upload under way, and who waits for it."""
+    """One upload under way, or one reading of a URL, and who waits for it."""
 
     waiters: list[Deferred[UploadedFile]] = attrs.field(factory=list)
     running: Deferred[Any] | None = None
@@ -86,6 +88,8 @@ class Uploads:
         self._limit = limit
         self._lifetime = lifetime
         self._in_thread = in_thread
+        self._known: OrderedDict[Key, Key] = OrderedDict()
+        """Which picture a URL holds."""
         self._kept: OrderedDict[Key, tuple[UploadedFile, float]] = OrderedDict()
         self._running: dict[Key, _Upload] = {}
 
@@ -99,16 +103,18 @@ class Uploads:
         :raises Refusal: bad request for the image; what the chat refused the upload with; upstream failed or timed out.
         """
         require_inline(image)
-        key = base_url, image.digest
-        file = self._recall(key)
+        url = base_url, "", image.digest
+        file = self._recall(self._known.get(url))
         if file is None:
-            file = await self._join(key, image, headers, base_url)
+            file = await self._join(url, lambda: self._read(url, image, headers, base_url))
+        else:
+            self._known.move_to_end(url)
         return file_entry(file, self._new_id(), self._new_id())
 
-    def _recall(self, key: Key) -> UploadedFile | None:
+    def _recall(self, key: Key | None) -> UploadedFile | None:
         """The file uploaded earlier, if it may still be used."""
-        kept = self._kept.get(key)
-        if kept is None:
+        kept = None if key is None else self._kept.get(key)
+        if key is None or kept is None:
             return None
         file, until = kept
         if self._clock.seconds() >= until:
@@ -121,15 +127,12 @@ class Uploads:
         lifetime = self._lifetime
         if grant.link_seconds is not None:
             lifetime = min(lifetime, grant.link_seconds - LINK_MARGIN)
-        self._kept[key] = file, began + lifetime
-        self._kept.move_to_end(key)
-        if len(self._kept) > _MOST_KEPT:
-            self._kept.popitem(last=False)
+        _put_last(self._kept, key, (file, began + lifetime))
 
     def _join(
-        self, key: Key, image: Image, headers: Mapping[str, str], base_url: str
+        self, key: Key, begin: Callable[[], Coroutine[Any, Any, UploadedFile]]
     ) -> Deferred[UploadedFile]:
-        """The result of the upload of *image*, which is begun unless it is under way."""
+        """The result of what is under way for *key*; it is begun unless something is."""
         upload = self._running.get(key)
         if upload is None:
             upload = self._running[key] = _Upload()
@@ -137,7 +140,7 @@ class Uploads:
         waiter: Deferred[UploadedFile] = Deferred(lambda left: self._leave(key, joined, left))
         upload.waiters.append(waiter)
         if upload.running is None:
-            upload.running = Deferred.fromCoroutine(self._upload(key, image, headers, base_url))
+            upload.running = Deferred.fromCoroutine(begin())
             upload.running.addBoth(self._settle, key, upload)
         return waiter
 
@@ -165,10 +168,19 @@ class Uploads:
         unheard = isinstance(result, Failure) and not waiters and not result.check(CancelledError, Refusal)
         return result if unheard and isinstance(result, Failure) else None
 
-    async def _upload(
-        self, key: Key, image: Image, headers: Mapping[str, str], base_url: str
-    ) -> UploadedFile:
+    async def _read(self, url: Key, image: Image, headers: Mapping[str, str], base_url: str) -> UploadedFile:
+        """The file of *image*: that of the same picture under another URL, or one that is uploaded now."""
         picture = await self._decoded(image)
+        key = base_url, picture.media_type, bytes.fromhex(picture.digest)
+        file = self._recall(key)
+        if file is None:
+            file = await self._join(key, lambda: self._upload(key, picture, headers, base_url))
+        _put_last(self._known, url, key)
+        return file
+
+    async def _upload(
+        self, key: Key, picture: Picture, headers: Mapping[str, str], base_url: str
+    ) -> UploadedFile:
         began = self._clock.seconds()
         grant = await self._ask_grant(picture, headers, base_url)
         await self._put(picture, grant)
@@ -206,6 +218,14 @@ class Uploads:
 
     def _body(self, response: IResponse) -> Deferred[bytes]:
         return read_start(response, self._clock, ERROR_BODY_LIMIT, _READ_SECONDS)
+
+
+def _put_last(kept: OrderedDict[Key, V], key: Key, value: V) -> None:
+    """Keep *value*, and of all that is kept only the latest."""
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > _MOST_KEPT:
+        kept.popitem(last=False)
 
 
 def _is_refused(status: int, body: bytes) -> bool:

@@ -171,6 +171,93 @@ async def test_a_stop_sequence_does_not_make_a_forced_call_prose(start_qwen: Sta
     assert len(site.calls(ASK)) == 1
 
 
+async def test_a_call_is_repaired_in_the_chat_that_took_the_place_of_a_deleted_one(
+    start_qwen: Start, site: QwenServer
+) -> None:
+    daemon = start_qwen()
+    messages = await daemon.ask(lambda sdk: converse(sdk, ["one"], [], tools=TOOLS))
+    site.delete(site.chats.turns[0].chat.id)
+    site.play(Script().answer("prose").finish(), Script().answer(CALL).finish())
+    messages.append(say("two"))
+    answer = await daemon.ask(lambda sdk: talk(sdk, messages, tools=TOOLS, tool_choice="required"))
+    assert len(answer["tool_calls"]) == 1
+    assert len(site.chats) == 2
+
+
+async def test_an_answer_that_is_gone_is_told_anew(start_qwen: Start, site: QwenServer) -> None:
+    chat = site.chats.open("qwen3.7-plus")
+    daemon = start_qwen(qwen_chat_id=chat.id)
+    messages = await daemon.ask(lambda sdk: converse(sdk, ["one", "two"], []))
+    del chat.turns[1]
+    site.plan(ASK, errors.failure("Bad_Request", "The parent message does not exist."))
+    await daemon.ask(lambda sdk: converse(sdk, ["three"], messages))
+    assert chat.turns[-1].parent is chat.turns[0]
+    assert all(text in chat.turns[-1].text for text in ("one", "two", "three"))
+
+
+@pytest.mark.parametrize("endpoint", ["chats/new", ASK])
+async def test_a_busy_site_is_asked_once_more(start_qwen: Start, site: QwenServer, endpoint: str) -> None:
+    site.plan(endpoint, *[errors.failure("Server_Busy", "Server busy", 503) for _ in range(5)])
+    with pytest.raises(openai.InternalServerError):
+        await start_qwen().ask(lambda sdk: talk(sdk, [USER]))
+    assert len(site.calls(endpoint)) == 2
+
+
+# --- chosen chats
+
+
+async def test_a_chosen_chat_goes_on_from_what_others_have_said_there(
+    start_qwen: Start, site: QwenServer
+) -> None:
+    chat = site.chats.open("qwen3.7-plus")
+    theirs = chat.take({"content": "theirs", "fid": "f1", "files": []}, {}, None)
+    theirs.end()
+    daemon = start_qwen()
+    for text in ("one", "two"):
+        await daemon.ask(lambda sdk: talk(sdk, [say(text)], extra_query={"chat_id": chat.id}))  # noqa: B023  # at once
+    assert [turn.parent for turn in chat.turns] == [None, *chat.turns[:2]]
+    assert [asked.method for asked in site.calls(f"chats/{chat.id}")] == ["GET"], "then it is known"
+
+
+async def test_a_chosen_chat_that_cannot_be_read_is_not_written_to(
+    start_qwen: Start, site: QwenServer
+) -> None:
+    chat = site.chats.open("qwen3.7-plus")
+    site.plan(f"chats/{chat.id}", errors.success({"id": chat.id}))
+    with pytest.raises(openai.InternalServerError) as caught:
+        await start_qwen(qwen_chat_id=chat.id).ask(lambda sdk: talk(sdk, [USER]))
+    assert caught.value.code == "upstream_changed"
+    assert site.calls(ASK) == []
+
+
+async def test_nobody_else_goes_on_in_a_chosen_chat(start_qwen: Start, site: QwenServer) -> None:
+    chat = site.chats.open("qwen3.7-plus")
+    daemon = start_qwen()
+    query = {"chat_id": chat.id}
+    for text in ("a secret of the owner", "Hello?"):
+        await daemon.ask(lambda sdk: talk(sdk, [say(text)], extra_query=query))  # noqa: B023  # at once
+    heard = {"role": "assistant", "content": "Hello"}
+    await daemon.ask(lambda sdk: talk(sdk, [USER, heard, say("More")]))
+    assert len(chat.turns) == 2
+
+
+async def test_another_try_in_a_chosen_chat_goes_on_from_who_was_answered_meanwhile(
+    start_qwen: Start, site: QwenServer
+) -> None:
+    chat = site.chats.open("qwen3.7-plus")
+    daemon = start_qwen(qwen_chat_id=chat.id)
+    broken = Script().error("Internal_Server_Error", "Internal error").delayed(0.3)
+    site.play(broken, Script().answer("B").finish(), Script().answer("A").finish())
+    first = await post(daemon, model="qwen", stream=True, messages=[say("a")])
+    await until(lambda: len(site.calls(ASK)) == 1)
+    second = await post(daemon, model="qwen", stream=True, messages=[say("b")])
+    await until(lambda: b"[DONE]" in first.received and b"[DONE]" in second.received)
+    assert [turn.text for turn in chat.turns] == ["a", "b", "a"]
+    assert chat.turns[2].parent is chat.turns[1]
+    for client in (first, second):
+        client.leave()
+
+
 # --- what is refused before anything is asked
 
 
@@ -205,11 +292,20 @@ async def test_a_stop_sequence_does_not_make_a_forced_call_prose(start_qwen: Sta
             {"model": "qwen3.7-max", "messages": [{"role": "user", "content": [picture()]}]},
             "messages[0].content[0]",
         ),
+        (
+            {
+                "messages": [
+                    *[say("x" * 15_000)] * 8,
+                    {"role": "user", "content": [{"type": "text", "text": "x" * 5_000}, picture()]},
+                ]
+            },
+            "messages",
+        ),
         ({"n": 2}, "n"),
         ({"thinking_budget": 0}, "thinking_budget"),
         ({"messages": [say("x" * 13_000)] * 10}, "messages"),
     ],
-    ids=["audio", "far picture", "blind model", "n", "budget", "too long"],
+    ids=["audio", "far picture", "blind model", "too long with its picture", "n", "budget", "too long"],
 )
 async def test_what_the_site_does_not_take_is_refused_before_anything_is_asked(
     start_qwen: Start, site: QwenServer, fields: dict[str, Any], param: str
@@ -305,7 +401,58 @@ async def leave_one(daemon: Any, site: QwenServer) -> None:
     await until(lambda: daemon.service.slots.held == 0)
 
 
+async def test_what_the_stream_calls_busy_is_not_our_own_answer(start_qwen: Start, site: QwenServer) -> None:
+    site.play(Script().error("Bad_Request", "The chat is in progress!"), Script().answer("Here").finish())
+    await start_qwen().ask(lambda sdk: talk(sdk, [USER]))
+    assert [stop.response_id for stop in site.stops] == [None]
+
+
+async def test_a_captcha_in_the_stream_is_followed_by_no_stop(start_qwen: Start, site: QwenServer) -> None:
+    told = {"ret": ["FAIL_SYS_USER_VALIDATE", "RGV587_ERROR::SM"], "data": {"url": errors.CAPTCHA_URL}}
+    site.play(Script().record(told).hang())
+    daemon = start_qwen()
+    with pytest.raises(openai.PermissionDeniedError, match="captcha"):
+        await daemon.ask(lambda sdk: talk(sdk, [USER]))
+    await until(lambda: daemon.qwen.idle)
+    assert site.stops == []
+    site.chats.turns[0].stop()
+
+
+async def test_a_fault_of_ours_in_a_stop_is_logged_whole(
+    start_qwen: Start, site: QwenServer, logged_faults: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    daemon = start_qwen()
+    monkeypatch.setattr("chatmock.providers.qwen.provider.Qwen.check_stop", broken)
+    await leave_one(daemon, site)
+    await until(lambda: daemon.qwen.idle)
+    assert "ZeroDivisionError" in logged_faults.pop()
+
+
 # --- turns
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_who_is_refused_as_its_turn_comes_harms_nobody(
+    start_qwen: Start, site: QwenServer, leaves: bool
+) -> None:
+    chat = site.chats.open("qwen3.7-plus")
+    daemon = start_qwen(qwen_chat_id=chat.id)
+    site.answer = lambda turn: Script().answer(*["word "] * 20).finish().paced(0.01)
+    first = await post(daemon, model="qwen", stream=leaves)
+    await until(lambda: len(site.calls(ASK)) == 1)
+    bad = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAAA"}}
+    second = await post(daemon, model="qwen", messages=[{"role": "user", "content": [bad]}])
+    await until(lambda: daemon.service.slots.held == 2)
+    if leaves:
+        first.leave()
+    await until(lambda: b" 400 " in second.received[:16])
+    await until(lambda: leaves or b" 200 " in first.received[:16])
+    await until(lambda: daemon.qwen.idle)
+    for client in (first, second):
+        client.leave()
 
 
 @pytest.mark.parametrize(("name", "value"), [("WAIT_SECONDS", 0.1), ("MOST_WAITING", 0)])
@@ -328,6 +475,32 @@ async def test_a_chosen_chat_that_answers_others_for_long_refuses(
 
 
 # --- the end of the daemon
+
+
+@pytest.mark.parametrize("endpoint", ["chats/new", "chats/{}", ASK, "turn"])
+async def test_nothing_is_asked_by_an_answer_that_the_end_has_overtaken(
+    start_qwen: Start, site: QwenServer, endpoint: str
+) -> None:
+    chat = site.chats.open("qwen3.7-plus")
+    daemon = start_qwen(qwen_chat_id=None if endpoint == "chats/new" else chat.id)
+    site.answer = lambda turn: Script().answer(*["word "] * 600).finish().paced(0.01).delayed(0.1)
+    clients = [await post(daemon, model="qwen", stream=True)]
+    slow = errors.success({"id": chat.id, "chat": {"history": {"messages": {}}}})
+    slow.before = 0.1
+    if endpoint == "turn":
+        await until(lambda: len(site.calls(ASK)) == 1)
+        clients.append(await post(daemon, model="qwen", stream=True))
+        await until(lambda: daemon.service.slots.held == 2)
+    else:
+        if endpoint != ASK:
+            site.plan(endpoint.format(chat.id), slow)
+        await until(lambda: len(site.calls(endpoint.format(chat.id))) == 1)
+    await daemon.qwen.stop()
+    for client in clients:
+        client.leave()
+    await until(lambda: daemon.service.slots.held == 0 and daemon.qwen.idle and site.active == 0)
+    assert len(site.calls(ASK)) == (1 if endpoint in (ASK, "turn") else 0)
+    assert site.locked == []
 
 
 async def test_a_daemon_that_ends_leaves_no_chat_locked(site: QwenServer, tmp_path: Path) -> None:

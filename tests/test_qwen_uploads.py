@@ -45,7 +45,9 @@ class Bench:
         )
 
     def begin(self, data: bytes = b"picture", kind: str = "image/png") -> Deferred[dict[str, Any]]:
-        url = f"data:{kind};base64,{base64.b64encode(data).decode()}"
+        return self.begin_url(f"data:{kind};base64,{base64.b64encode(data).decode()}")
+
+    def begin_url(self, url: str) -> Deferred[dict[str, Any]]:
         headers = {**HEADERS, "Cookie": "token=qwen-token; x-ap=ap"}
         return Deferred.fromCoroutine(self.uploads.file_of(Image(url), headers, self.server.url))
 
@@ -124,6 +126,50 @@ async def test_at_the_same_time_too(bench: Bench) -> None:
     entries = await gatherResults([bench.begin() for _ in range(5)])
     assert bench.calls == (1, 1)
     assert len({entry["url"] for entry in entries}) == 1
+
+
+SAME = ["data:image/png;base64,cGljdHVyZQ==", "data:IMAGE/PNG;charset=utf-8;base64,cGljdHVyZQ==", "data:image/png;base64,cGlj%64HVyZQ=="]  # fmt: skip
+
+
+async def test_under_other_urls_too(bench: Bench) -> None:
+    entries = await gatherResults([bench.begin_url(url) for url in SAME])
+    assert bench.calls == (1, 1)
+    entries += [await bench.begin_url(url) for url in SAME]
+    entries.append(await bench.begin_url("data:image/png;name=a.png;base64,cGljdHVyZQ=="))
+    assert bench.calls == (1, 1)
+    assert len({entry["url"] for entry in entries}) == 1
+    bench.pass_time(601)
+    for url in SAME:
+        await bench.begin_url(url)
+    assert bench.calls == (2, 2)
+
+
+async def test_who_leaves_a_picture_that_comes_under_two_urls(bench: Bench) -> None:
+    bench.server.plan(GRANT, HANG)
+    first, second = (bench.begin_url(url) for url in SAME[:2])
+    await until(lambda: bench.server.active == 1)
+    first.cancel()
+    with pytest.raises(CancelledError):
+        await first
+    await settle()
+    assert bench.server.active == 1
+    second.cancel()
+    with pytest.raises(CancelledError):
+        await second
+    await until(lambda: bench.server.active == 0)
+    assert (await bench.begin_url(SAME[0]))["status"] == "uploaded"
+
+
+async def test_a_picture_that_is_refused_is_told_under_each_of_its_urls(bench: Bench) -> None:
+    bench.server.plan(GRANT, errors.rate_limited(10))
+    waiting = [bench.begin_url(url) for url in SAME]
+    refused = []
+    for each in waiting:
+        with pytest.raises(Refusal) as caught:
+            await each
+        refused.append(caught.value)
+    assert bench.calls == (1, 0)
+    assert len({id(refusal) for refusal in refused}) == len(SAME)
 
 
 async def test_different_pictures_are_uploaded_side_by_side(bench: Bench) -> None:

@@ -111,6 +111,17 @@ class Chat:
         self.answering = turn
         return turn
 
+    def history(self) -> dict[str, Any]:
+        """The chat as its page is told it."""
+        messages: dict[str, Any] = {}
+        for turn in self.turns:
+            asked, answered = str(turn.message.get("fid")), turn.response_id
+            parent = None if turn.parent is None else turn.parent.response_id
+            messages[asked] = {"id": asked, "role": "user", "parentId": parent, "childrenIds": [answered]}
+            messages[answered] = {"id": answered, "role": "assistant", "parentId": asked, "childrenIds": []}
+        leaf = self.turns[-1].response_id if self.turns else None
+        return {"messages": messages, "currentId": leaf}
+
     def turn(self, response_id: str | None) -> Turn | None:
         """The turn that *response_id* answered."""
         return next((turn for turn in self.turns if turn.response_id == response_id), None)

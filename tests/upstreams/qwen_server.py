@@ -197,7 +197,7 @@ class QwenServer(PlayingSite):
         if method == "DELETE":
             chat.deleted = True
             return errors.success({"status": True})
-        return errors.success({"id": chat.id, "models": [chat.model]})
+        return errors.success({"id": chat.id, "models": [chat.model], "chat": {"history": chat.history()}})
 
     def _stop(self, body: Mapping[str, Any]) -> Reply:
         response_id = body.get("response_id") or None

@@ -19,13 +19,22 @@ without a fault: the client looks at the arguments again anyway.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import unquote
 
 import attrs
 
-from chatmock.providers.qwen import schema_keywords
-from chatmock.providers.qwen.schema_keywords import UNSURE, Fault, Place, Verdict, is_object
+from chatmock.providers.qwen import schema_combinators, schema_parts, schema_values
+from chatmock.providers.qwen.schema_verdicts import (
+    UNSURE,
+    Fault,
+    GivenUp,
+    Keyword,
+    Place,
+    Verdict,
+    is_object,
+)
 
 MOST_STEPS: Final = 100_000
 """In steps that take about a microsecond and 30 bytes each."""
@@ -33,6 +42,31 @@ _MOST_DEPTH: Final = 100
 _OWN_DRAFT: Final = ("$schema", "$id", "id")
 _REF_ALONE: Final = ("draft-03", "draft-04", "draft-06", "draft-07")
 """Drafts in which nothing beside a ``$ref`` counts."""
+_JUDGED: Final[Mapping[str, Keyword]] = {
+    **schema_values.KEYWORDS,
+    **schema_parts.KEYWORDS,
+    **schema_combinators.KEYWORDS,
+}
+_NOT_JUDGED: Final = frozenset(
+    [
+        "pattern",
+        "patternProperties",
+        "propertyNames",
+        "uniqueItems",
+        "contains",
+        "minContains",
+        "maxContains",
+        "additionalItems",
+        "dependencies",
+        "dependentRequired",
+        "dependentSchemas",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+        "$dynamicRef",
+        "$recursiveRef",
+    ]
+)
+"""Keywords that say what fits, and are not looked at."""
 
 
 def fault(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> str | None:
@@ -61,9 +95,19 @@ class Check:
         """See :func:`fault`."""
         try:
             found = self.judge(self._root, arguments, Place())
-        except schema_keywords.GivenUp:
+        except GivenUp:
             return None
         return found.told() if isinstance(found, Fault) else None
+
+    def fits(self, part: Any, value: Any) -> bool:
+        """Whether nothing is wrong with *value* by *part* of the schema, as far as that is judged.
+
+        *value* must live as long as the check.
+        """
+        try:
+            return not isinstance(self.judge(part, value, Place()), Fault)
+        except GivenUp:
+            return True
 
     def spend(self, steps: int) -> None:
         """Go on by *steps*.
@@ -72,7 +116,7 @@ class Check:
         """
         self.steps += steps
         if self.steps > self._most:
-            raise schema_keywords.GivenUp
+            raise GivenUp
 
     def judge(self, schema: Any, value: Any, place: Place) -> Verdict:
         """What *schema* says of *value*, which stands at *place*."""
@@ -92,7 +136,7 @@ class Check:
     def _deeper(self, schema: Mapping[str, Any], value: Any, place: Place) -> Verdict:
         self._depth += 1
         if self._depth > _MOST_DEPTH:
-            raise schema_keywords.GivenUp
+            raise GivenUp
         try:
             return self._all_keywords(schema, value, place)
         finally:
@@ -107,11 +151,11 @@ class Check:
             if name == "$ref":
                 found = self._reference(schema[name], value, place)
             else:
-                keyword: Callable[..., Verdict] | None = schema_keywords.JUDGED.get(name)
+                keyword = _JUDGED.get(name)
                 if keyword is not None:
                     found = keyword(self, schema, value, place)
                 else:
-                    found = UNSURE if name in schema_keywords.NOT_JUDGED else None
+                    found = UNSURE if name in _NOT_JUDGED else None
             if isinstance(found, Fault):
                 return found
             sure = sure and found is None
@@ -125,7 +169,7 @@ class Check:
         for step in pointer[2:].split("/") if pointer != "#" else ():
             if part is not self._root and is_object(part) and _has_own_draft(part):
                 return UNSURE
-            name = schema_keywords.unescaped(step)
+            name = _unescaped(step)
             if is_object(part) and name in part:
                 part = part[name]
             elif isinstance(part, list) and name.isdecimal() and len(name) < 9 and int(name) < len(part):
@@ -137,3 +181,8 @@ class Check:
 
 def _has_own_draft(schema: Mapping[str, Any]) -> bool:
     return any(isinstance(schema.get(name), str) for name in _OWN_DRAFT)
+
+
+def _unescaped(step: str) -> str:
+    """A step of a pointer in a ``$ref``, as the name it stands for."""
+    return unquote(step).replace("~1", "/").replace("~0", "~")

@@ -16,6 +16,7 @@ SITE: Final = "https://chat.qwen.ai"
 # --- addresses (A1.1) -------------------------------------------------------------------------------------------
 
 NEW_CHAT_PATH: Final = "/api/v2/chats/new"
+CHAT_PATH: Final = "/api/v2/chats/{chat_id}"
 COMPLETIONS_PATH: Final = "/api/v2/chat/completions"
 STOP_PATH: Final = "/api/v2/chat/completions/stop"
 MODELS_PATH: Final = "/api/v2/models/"
@@ -30,22 +31,46 @@ VERSION: Final = "0.3.11"
 
 # --- the request (A1.1, A1.3) -----------------------------------------------------------------------------------
 
-CHAT_TITLE: Final = "New Chat"
-CHAT_MODE: Final = "normal"
 CHAT_TYPE: Final = "t2t"
-PROTOCOL_VERSION: Final = "2.1"
-"""The body's ``version``."""
-OUTPUT_SCHEMA: Final = "phase"
-"""With another one the stream's frames tell no phase."""
-MOST_BODY_BYTES: Final = 128_000
-"""Bytes of JSON; the gateway answers larger ones with a captcha: 117 KB passed, 129 KB did not (A1.2)."""
-AUTO_MODE: Final = "Auto"
-THINKING_MODE: Final = "Thinking"
-FAST_MODE: Final = "Fast"
+NEW_CHAT: Final = {
+    "title": "New Chat",
+    "chatId": "",
+    "project_id": "",
+    "chat_type": CHAT_TYPE,
+    "chat_mode": "normal",
+}
+"""What the body that opens a chat always says; with ``models`` and ``timestamp``, in milliseconds."""
+COMPLETION: Final = {"stream": True, "version": "2.1", "incremental_output": True, "chat_mode": "normal"}
+"""What the body that asks always says, beside the names of the chat and the answer before, the model, the message and the
+time in seconds."""
+MESSAGE: Final = {
+    "id": None,
+    "role": "user",
+    "user_action": "chat",
+    "model": "",
+    "chat_type": CHAT_TYPE,
+    "sub_chat_type": CHAT_TYPE,
+    "extra": {"meta": {"subChatType": CHAT_TYPE}},
+}
+"""What its one message always says."""
+FEATURES: Final = {"output_schema": "phase", "research_mode": "normal"}
+"""What a message's ``feature_config`` always says; with another schema the stream's frames tell no phase."""
+SEARCH: Final = "auto_search"
+"""The feature of searching the web."""
+THINKING_OFF: Final = {"thinking_enabled": False, "auto_thinking": False, "thinking_mode": "Fast"}
+THINKING_AUTO: Final = {"thinking_enabled": True, "auto_thinking": True, "thinking_mode": "Auto"}
+"""The features that leave it to the site whether to think."""
+THINKING_ON: Final = {"thinking_enabled": True, "auto_thinking": False, "thinking_mode": "Thinking"}
+THINKING_FORMAT: Final = "thinking_format"
+"""The feature of how the thinking is told."""
 SUMMARY_FORMAT: Final = "summary"
 """The ``thinking_format`` that gives frames of the phase ``thinking_summary``."""
 FULL_FORMAT: Final = "full"
 """The ``thinking_format`` that gives frames of the phase ``think``."""
+THINKING_BUDGET: Final = "thinking_budget"
+"""The feature of how long to think, in tokens."""
+MOST_BODY_BYTES: Final = 128_000
+"""Bytes of JSON; the gateway answers larger ones with a captcha: 117 KB passed, 129 KB did not (A1.2)."""
 THINKING_BUDGETS: Final = {
     "minimal": 1_024,
     "low": 4_096,
@@ -91,7 +116,7 @@ INTERNAL_CODES: Final = frozenset(["internalservererror"])
 INTERNAL_PHRASES: Final = ("internal error", "internal server error")
 SERVER_BUSY_CODES: Final = frozenset(["serverbusy"])
 SERVER_BUSY_PHRASES: Final = ("server busy", "server is busy")
-MISSING: Final = re.compile(r"\b(model|chat|parent|conversation).*?\bnot (?:exist|found)")
+MISSING: Final = re.compile(r"\b(model|parent|chat|conversation).*?\bnot (?:exist|found)")
 """What does not exist, by the first thing that the text names: a model, or a chat with what is in it."""
 CAPTCHA_MARKS: Final = (
     "fail_sys_",
@@ -109,6 +134,8 @@ CHAT_BUSY: Final = "chat_busy"
 """Our code of a refusal: the chat still answers something else; stop that, wait, ask again."""
 CHAT_NOT_FOUND: Final = "chat_not_found"
 """Our code of a refusal: the chat was deleted, or is another account's; open a new one."""
+PARENT_NOT_FOUND: Final = "chat_parent_not_found"
+"""Our code of a refusal: the answer that was to be gone on from is gone; tell everything anew."""
 CAPTCHA: Final = "upstream_captcha"
 """Our code of a refusal: the gateway wants to see a person. Never asked again by itself."""
 
@@ -123,7 +150,19 @@ EFFORTS: Final = ("none", "low", "medium", "high")
 
 FILE_KIND: Final = "image"
 """What a picture is called when leave to upload it is asked for, and in a message."""
-FILE_CLASS: Final = "vision"
+FILE: Final = {
+    "type": FILE_KIND,
+    "collection_name": "",
+    "progress": 0,
+    "status": "uploaded",
+    "greenNet": "success",
+    "error": "",
+    "showType": FILE_KIND,
+    "file_class": "vision",
+}
+"""What a picture's entry in a message always says."""
+INNER_FILE: Final[dict[str, object]] = {"data": {}, "hash": None}
+"""What the ``file`` in such an entry always says."""
 STORE_DOMAIN: Final = "aliyuncs.com"
 """The domain of the object stores; a picture is sent to no other."""
 IMAGE_TYPES: Final = {
@@ -134,6 +173,8 @@ IMAGE_TYPES: Final = {
     "image/bmp": "bmp",
 }
 """The types of pictures that are uploaded, and how their files' names end."""
+ENTRY_BYTES: Final = 4_096
+"""The room for a picture's entry in a message, whose links are signed; measured ones take half of it."""
 LINK_MARGIN: Final = 90.0
 """Seconds before the end of an uploaded file's link at which it is not used for another request: links have been
 seen to last 300 s, and the model reads the picture some time after it was asked."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -57,29 +58,37 @@ class Conversations:
         self._limit = limit
         self._places: OrderedDict[bytes, tuple[str, str]] = OrderedDict()
         self._last: OrderedDict[str, str] = OrderedDict()
+        self._latest: _Digests | None = None
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def find(self, chat: ChatRequest) -> Place | None:
+    def find(self, chat: ChatRequest, chosen: str = "") -> Place | None:
         """Where *chat* goes on: everything up to its last assistant message is a remembered conversation, and there is
-        something new after that. None when a new chat is to be opened."""
-        roles = [message.role for message in chat.messages]
-        if "assistant" not in roles or roles[-1] == "assistant":
+        something new after that. None when all is to be told.
+
+        :param chosen: the chat that was chosen by its id, if one was: what else was said there is nobody else's.
+        """
+        start = _after_last_answer(chat)
+        if start in (0, len(chat.messages)):
             return None
-        start = len(roles) - roles[::-1].index("assistant")
-        key = _digest(chat, chat.messages[:start]).digest()
-        found = self._places.get(key)
+        found = self._places.get(key := self._digests(chat, chosen).before)
         if found is None:
             return None
         self._places.move_to_end(key)
         return Place(*found, start)
 
-    def begin(self, chat: ChatRequest) -> Question:
+    def begin(self, chat: ChatRequest, chosen: str = "") -> Question:
         """What :meth:`remember` needs of *chat*, which may be forgotten while its answer comes."""
         if chat.messages and chat.messages[-1].role == "assistant":
             return Question(None)
-        return Question(_digest(chat, chat.messages))
+        return Question(self._digests(chat, chosen).whole)
+
+    def _digests(self, chat: ChatRequest, chosen: str) -> _Digests:
+        """Those of *chat*, which are made once for all that is asked about it, also at another try."""
+        if self._latest is None or not self._latest.are_of(chat, chosen):
+            self._latest = _digests(chat, chosen)
+        return self._latest
 
     def remember(
         self, question: Question, answer_text: str, calls: Iterable[ToolCall], chat_id: str, response_id: str
@@ -119,11 +128,47 @@ class Conversations:
             del self._places[key]
 
 
-def _digest(chat: ChatRequest, messages: Sequence[Message]) -> _Hash:
-    digest = hashlib.sha256()
-    _add(digest, (chat.model, *_tools(chat)))
-    _add(digest, _Canonical().texts(messages))
-    return digest
+@attrs.frozen(eq=False)
+class _Digests:
+    """The digests of one request. It is known by the very messages and tools it has, which are not kept for that."""
+
+    names: tuple[object, ...]
+    parts: tuple[weakref.ref[Any], ...] = attrs.field(repr=False)
+    before: bytes
+    """Of all up to the last answer in it."""
+    whole: _Hash = attrs.field(repr=False)
+    """Of all of it; to be copied before it goes on."""
+
+    def are_of(self, chat: ChatRequest, chosen: str) -> bool:
+        """Whether *chat* is that request, or another try of it."""
+        parts = *chat.messages, *chat.tools
+        return (
+            self.names == _names(chat, chosen)
+            and len(self.parts) == len(parts)
+            and all(known() is part for known, part in zip(self.parts, parts, strict=True))
+        )
+
+
+def _digests(chat: ChatRequest, chosen: str) -> _Digests:
+    parts = tuple(weakref.ref(part) for part in (*chat.messages, *chat.tools))
+    digest, canonical, start = hashlib.sha256(), _Canonical(), _after_last_answer(chat)
+    _add(digest, (chat.model, chosen, *_tools(chat)))
+    _add(digest, canonical.texts(chat.messages[:start]))
+    before = digest.digest()
+    _add(digest, canonical.texts(chat.messages[start:]))
+    return _Digests(_names(chat, chosen), parts, before, digest)
+
+
+def _names(chat: ChatRequest, chosen: str) -> tuple[object, ...]:
+    return chat.model, chosen, chat.tool_choice.mode == "none"
+
+
+def _after_last_answer(chat: ChatRequest) -> int:
+    """The index of the first message behind all of the assistant's; 0 where there are none."""
+    for index in range(len(chat.messages), 0, -1):
+        if chat.messages[index - 1].role == "assistant":
+            return index
+    return 0
 
 
 def _add(digest: _Hash, texts: Iterable[str]) -> None:
@@ -149,7 +194,7 @@ class _Canonical:
         self._called = 0
 
     def texts(self, messages: Sequence[Message]) -> Iterator[str]:
-        """The texts to hash; assistant messages in a row are one."""
+        """The texts to hash of *messages*, or of those that come next; assistant messages in a row are one."""
         answer: list[Part] = []
         for message in messages:
             if message.role == "assistant":

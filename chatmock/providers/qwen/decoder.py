@@ -20,6 +20,7 @@ from chatmock.providers.qwen.errors import failure, read_refusal
 from chatmock.providers.qwen.records import (
     Delta,
     Record,
+    has_counts,
     read_object,
     read_record,
     read_usage,
@@ -47,6 +48,7 @@ class QwenDecoder:
         "_answering",
         "_begun",
         "_cited",
+        "_counts",
         "_created",
         "_ended",
         "_is_body",
@@ -56,9 +58,7 @@ class QwenDecoder:
         "_start",
         "_thinking",
         "_title",
-        "_usage",
         "_waiting",
-        "chat_id",
         "finished",
         "records",
         "response_id",
@@ -76,22 +76,21 @@ class QwenDecoder:
         self._opened = False
         self._answering = False
         self._ended = False
-        self._usage: Usage | None = None
+        self._counts = b"null"
+        """The last frame's that has some, as they came: nearly all are replaced by the next frame's and never asked for."""
         self._cited: set[str] = set()
         self._waiting: list[Annotation] = []
         self.finished = False
         """Whether the site has said that it is done: its chat is free then."""
         self.records = 0
         """The records read so far; keep-alives are none."""
-        self.chat_id = ""
-        """The chat the answer belongs to; empty until it is told."""
         self.response_id = ""
         """What the next turn names as its parent, and what is stopped by name; empty until it is told."""
 
     @property
     def usage(self) -> Usage | None:
         """The token counts so far."""
-        return self._usage
+        return read_usage(self._counts)
 
     def feed(self, data: bytes) -> list[Event]:
         """Take the next bytes, cut anywhere."""
@@ -149,13 +148,13 @@ class QwenDecoder:
                 return
 
     def _read(self, record: Record, data: bytes, events: list[Event]) -> None:
-        self.chat_id = self.chat_id or record.name("chat_id")
-        self.response_id = self.response_id or record.name("response_id")
+        if not self.response_id:
+            self.response_id = record.answers_id
         if record.failed:
             self._fail(events, failure(read_object(data)))
             return
-        if record.usage:
-            self._usage = read_usage(record.usage) or self._usage
+        if has_counts(record.usage):
+            self._counts = bytes(record.usage)
         at = record.timestamp
         if not self._created and isinstance(at, int) and 0 < at < LATEST:
             self._created = at
@@ -221,8 +220,8 @@ class QwenDecoder:
             return
         if not self._answering:
             events += self._waiting
-        if self._usage is not None:
-            events.append(self._usage)
+        if (usage := self.usage) is not None:
+            events.append(usage)
         events.append(Finished(("stop",)))
         self._ended = True
 

@@ -59,7 +59,8 @@ def read_refusal(status: int, headers: Headers, body: bytes) -> Refusal:
     """The refusal for an answer that is no stream, of any HTTP status, 200 too; of a page nothing is quoted.
 
     What a caller may act on is in its code: :data:`~chatmock.providers.qwen.contract.CHAT_BUSY`,
-    :data:`~chatmock.providers.qwen.contract.CHAT_NOT_FOUND`, ``model_not_found``, ``invalid_api_key``,
+    :data:`~chatmock.providers.qwen.contract.CHAT_NOT_FOUND`,
+    :data:`~chatmock.providers.qwen.contract.PARENT_NOT_FOUND`, ``model_not_found``, ``invalid_api_key``,
     :data:`~chatmock.providers.qwen.contract.CAPTCHA`.
     """
     if _is_gateways(headers.get("location", "")):
@@ -161,6 +162,9 @@ def _of_the_chat(told: _Told) -> Refusal | None:
         return Refusal(Kind.BAD_REQUEST, message, code="context_length_exceeded")
     if missing is None:
         return None
+    if missing[1] == "parent":
+        message = f"{TITLE} does not have the answer any more that this conversation goes on from. Ask again."
+        return Refusal(Kind.NOT_FOUND, message, code=contract.PARENT_NOT_FOUND)
     if missing[1] == "model":
         message = (
             f"{TITLE} does not have this model, or no longer. Ask for one that chatmock lists at /v1/models."

@@ -45,12 +45,7 @@ def asked_features(chat: ChatRequest) -> Features:
     """
     fields = ClientFields(chat.extras)
     _refuse_what_is_not_text(chat, fields)
-    config = {
-        "output_schema": contract.OUTPUT_SCHEMA,
-        "research_mode": "normal",
-        **_thinking(chat, fields),
-        "auto_search": _search(chat, fields),
-    }
+    config = {**contract.FEATURES, **_thinking(chat, fields), contract.SEARCH: _search(chat, fields)}
     return Features(config, fields.ignored)
 
 
@@ -78,26 +73,16 @@ def _thinking(chat: ChatRequest, fields: ClientFields) -> dict[str, Any]:
         wishes, budget = [], None
     effort = wishes[0][0] if wishes else None
     if effort == OFF:
-        return {"thinking_enabled": False, "auto_thinking": False, "thinking_mode": contract.FAST_MODE}
+        return dict(contract.THINKING_OFF)
+    told: dict[str, Any] = {contract.THINKING_FORMAT: form}
     if effort is None and budget is None:
-        return {
-            "thinking_enabled": True,
-            "auto_thinking": True,
-            "thinking_mode": contract.AUTO_MODE,
-            "thinking_format": form,
-        }
+        return {**contract.THINKING_AUTO, **told}
     if budget is None:
         budget = contract.THINKING_BUDGETS.get(effort or ON)
-    config = {
-        "thinking_enabled": True,
-        "auto_thinking": False,
-        "thinking_mode": contract.THINKING_MODE,
-        "thinking_format": form,
-    }
-    if budget is None:
-        return config
-    most = None if chat.details is None else chat.details.most_thinking
-    return {**config, "thinking_budget": budget if most is None else min(budget, most)}
+    if budget is not None:
+        most = None if chat.details is None else chat.details.most_thinking
+        told[contract.THINKING_BUDGET] = budget if most is None else min(budget, most)
+    return {**contract.THINKING_ON, **told}
 
 
 def _cannot_think(chat: ChatRequest) -> bool:

@@ -19,7 +19,8 @@ from chatmock.conversation import Image
 from chatmock.errors import Kind, Refusal, bad_request
 from chatmock.jsontext import JSONError, Struct
 from chatmock.providers.data_urls import cleaned
-from chatmock.providers.qwen.contract import FILE_CLASS, FILE_KIND, IMAGE_TYPES, STORE_DOMAIN, TITLE
+from chatmock.providers.qwen import contract
+from chatmock.providers.qwen.contract import FILE_KIND, IMAGE_TYPES, STORE_DOMAIN, TITLE
 from chatmock.providers.qwen.oss_signature import StsCredentials
 from chatmock.settings import Secret
 
@@ -224,29 +225,21 @@ def file_entry(file: UploadedFile, item_id: str, task_id: str) -> dict[str, Any]
     """
     meta = {"name": file.name, "size": file.size, "content_type": file.media_type}
     inner = {
+        **contract.INNER_FILE,
         "created_at": file.uploaded_at,
-        "data": {},
         "filename": file.name,
-        "hash": None,
         "id": file.id,
         "meta": meta,
         "update_at": file.uploaded_at,
     }
     return {
-        "type": FILE_KIND,
+        **contract.FILE,
         "file": inner,
         "id": file.id,
         "url": file.url,
         "name": file.name,
-        "collection_name": "",
-        "progress": 0,
-        "status": "uploaded",
-        "greenNet": "success",
         "size": file.size,
-        "error": "",
         "itemId": item_id,
         "file_type": file.media_type,
-        "showType": FILE_KIND,
-        "file_class": FILE_CLASS,
         "uploadTaskId": task_id,
     }

@@ -25,6 +25,7 @@ from chatmock.providers.qwen import contract, request
 from chatmock.providers.qwen.decoder import QwenDecoder
 from chatmock.providers.qwen.errors import read_refusal, tells_error
 from chatmock.providers.qwen.features import asked_features
+from chatmock.providers.qwen.history import read_leaf
 from chatmock.providers.qwen.models import read_models
 from chatmock.providers.qwen.tool_calling import FAULT, ToolCallingDecoder
 from chatmock.providers.qwen.tool_offer import Offer, offer
@@ -97,7 +98,8 @@ class Qwen:
         prompt = continuation(chat, offered, start) if start else whole(chat, offered)
         nobody = str(uuid.UUID(int=0))
         message = Message(nobody, nobody, prompt.text)
-        self._completion(chat, wanted, message, 0.0)
+        room = contract.ENTRY_BYTES * len(prompt.images)
+        self._completion(chat, wanted, message, 0.0, room)
         return prompt
 
     def repair(self, chat: ChatRequest) -> Prompt:
@@ -127,6 +129,19 @@ class Qwen:
             raise read_refusal(200, {}, body)
         return id
 
+    def chat_request(self, chat_id: str, credential: Credential) -> UpstreamRequest:
+        """The HTTP request for what a chat holds."""
+        path = contract.CHAT_PATH.format(chat_id=chat_id)
+        headers = self.headers(credential, "application/json", chat_id)
+        return UpstreamRequest("GET", f"{self.base_url}{path}", headers)
+
+    def read_leaf(self, body: bytes) -> str | None:
+        """The id of the answer that a chat goes on from, out of what it holds; None for a chat without one.
+
+        :raises Refusal: what the site said instead, or that its form is another one.
+        """
+        return read_leaf(body)
+
     def completion_request(
         self, chat: ChatRequest, wanted: Wanted, message: Message, credential: Credential, now: float
     ) -> UpstreamRequest:
@@ -139,7 +154,9 @@ class Qwen:
         asking = self._post(path, data, credential, "text/event-stream", message.chat_id)
         return attrs.evolve(asking, stream=True, notes=wanted.notes)
 
-    def _completion(self, chat: ChatRequest, wanted: Wanted, message: Message, now: float) -> bytes:
+    def _completion(
+        self, chat: ChatRequest, wanted: Wanted, message: Message, now: float, room: int = 0
+    ) -> bytes:
         return request.encoded(
             request.completion(
                 message.chat_id,
@@ -150,7 +167,8 @@ class Qwen:
                 wanted.features,
                 int(now),
                 lambda: str(uuid.uuid4()),
-            )
+            ),
+            room,
         )
 
     def stop_request(self, chat_id: str, response_id: str, credential: Credential) -> UpstreamRequest:
@@ -178,7 +196,9 @@ class Qwen:
         offered = wanted.offered
         if offered.usable:
             choice = chat.tool_choice if offered.forced else attrs.evolve(chat.tool_choice, mode="auto")
-            decoder = ToolCallingDecoder(decoder, offered.usable, choice, offered.parallel, id_prefix)
+            decoder = ToolCallingDecoder(
+                decoder, offered.usable, choice, offered.parallel, id_prefix, chat.stream
+            )
         if chat.stop or chat.max_tokens is not None:
             decoder = LimitedDecoder(decoder, chat.stop, chat.max_tokens)
         return decoder
@@ -195,7 +215,7 @@ class Qwen:
             note = repair_note(offer(chat), fault if isinstance(fault, str) else None)
             return Amendment(attrs.evolve(chat, note=note), {})
         deleted = refusal.code == contract.CHAT_NOT_FOUND and self.chosen(chat) is None
-        again = deleted or refusal.code in ("upstream_empty", contract.CHAT_BUSY)
+        again = deleted or refusal.code in ("upstream_empty", contract.CHAT_BUSY, contract.PARENT_NOT_FOUND)
         return Amendment(chat, {}) if again else None
 
     def passage(self, chat: ChatRequest, identity: Identity) -> Passage | None:

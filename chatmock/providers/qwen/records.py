@@ -7,12 +7,17 @@ and looked at by its reader.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from chatmock import jsontext
 from chatmock.events import Usage
-from chatmock.jsontext import JSONError, Struct
+from chatmock.jsontext import JSONError, Raw, Struct
+
+NO_USAGE: Final = Raw(b"null")
+_PROMPT_COUNT: Final = re.compile(rb'"input_tokens"\s*:\s*[0-9]')
+_COMPLETION_COUNT: Final = re.compile(rb'"output_tokens"\s*:\s*[0-9]')
 
 
 class Delta(Struct):
@@ -37,7 +42,6 @@ class Record(
 ):
     """One record of the stream; which of its fields are there tells its kind."""
 
-    chat_id: Any = None
     response_id: Any = None
     created: Any = None
     info: Any = None
@@ -46,7 +50,8 @@ class Record(
     done: Any = None
     """True where the site has ended the answer early."""
     choices: list[Choice] | None = None
-    usage: Any = None
+    usage: Raw = NO_USAGE
+    """Left as it came: each frame brings all the counts, and only the last ones are asked for."""
     timestamp: Any = None
     """Unix time in seconds."""
     error: Any = None
@@ -63,13 +68,13 @@ class Record(
         """Whether it says that the answer goes on no more, though it is not finished."""
         return self.stopped is not None or self.done is True
 
-    def name(self, field: Literal["chat_id", "response_id"]) -> str:
-        """The chat's or the answer's id, wherever in the record it stands; empty where it does not."""
+    @property
+    def answers_id(self) -> str:
+        """The answer's id, wherever in the record it stands; empty where it does not."""
         for place in (self.created, self.info, self.stopped):
-            if isinstance(place, Mapping) and isinstance(id := place.get(field), str) and id:
+            if isinstance(place, Mapping) and isinstance(id := place.get("response_id"), str) and id:
                 return id
-        id = self.chat_id if field == "chat_id" else self.response_id
-        return id if isinstance(id, str) else ""
+        return self.response_id if isinstance(self.response_id, str) else ""
 
 
 _read: Final = jsontext.reader(Record)
@@ -96,19 +101,25 @@ def read_object(data: bytes) -> dict[str, Any]:
     return jsontext.loads_object(_as_utf8(data))
 
 
-def read_usage(usage: Any) -> Usage | None:
-    """The counts of a frame, output with the thinking; None where it lacks the two that matter.
+def has_counts(usage: Raw) -> bool:
+    """Whether a frame's usage tells the two counts that matter; ``{}`` is no news. It is not decoded for that."""
+    return _PROMPT_COUNT.search(usage) is not None and _COMPLETION_COUNT.search(usage) is not None
 
-    Counts are of all the answer so far, and ``{}`` is no news.
-    """
-    prompt, completion = _count(usage, "input_tokens"), _count(usage, "output_tokens")
+
+def read_usage(usage: bytes) -> Usage | None:
+    """The counts of a frame, which are of all the answer so far, output with the thinking; None without the two that matter."""
+    try:
+        told = jsontext.loads(usage)
+    except JSONError:  # what is not decoded at once is not checked for UTF-8 either
+        return None
+    prompt, completion = _count(told, "input_tokens"), _count(told, "output_tokens")
     if prompt is None or completion is None:
         return None
     return Usage(
         prompt,
         completion,
-        cached_tokens=_count(usage.get("prompt_tokens_details"), "cached_tokens"),
-        reasoning_tokens=_count(usage.get("output_tokens_details"), "reasoning_tokens"),
+        cached_tokens=_count(told.get("prompt_tokens_details"), "cached_tokens"),
+        reasoning_tokens=_count(told.get("output_tokens_details"), "reasoning_tokens"),
     )
 
 

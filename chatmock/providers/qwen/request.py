@@ -16,15 +16,7 @@ def new_chat(model: str, now_ms: int) -> dict[str, Any]:
 
     :param now_ms: Unix time in milliseconds.
     """
-    return {
-        "title": contract.CHAT_TITLE,
-        "chatId": "",
-        "models": [model],
-        "project_id": "",
-        "timestamp": now_ms,
-        "chat_type": contract.CHAT_TYPE,
-        "chat_mode": contract.CHAT_MODE,
-    }
+    return {**contract.NEW_CHAT, "models": [model], "timestamp": now_ms}
 
 
 def completion(
@@ -45,37 +37,19 @@ def completion(
     :param now_s: Unix time in seconds.
     :param new_id: makes a fresh UUID; called twice.
     """
+    going_on = {"parentId": parent_id, "parent_id": parent_id, "timestamp": now_s}
     message = {
-        "id": None,
+        **contract.MESSAGE,
+        **going_on,
         "fid": new_id(),
-        "parentId": parent_id,
-        "parent_id": parent_id,
         "childrenIds": [new_id()],
-        "role": "user",
         "content": content,
-        "user_action": "chat",
         "files": list(files),
-        "timestamp": now_s,
         "models": [model],
-        "model": "",
-        "chat_type": contract.CHAT_TYPE,
-        "sub_chat_type": contract.CHAT_TYPE,
         "feature_config": dict(features),
-        "extra": {"meta": {"subChatType": contract.CHAT_TYPE}},
     }
-    return {
-        "stream": True,
-        "version": contract.PROTOCOL_VERSION,
-        "incremental_output": True,
-        "chatId": chat_id,
-        "chat_id": chat_id,
-        "chat_mode": contract.CHAT_MODE,
-        "model": model,
-        "parentId": parent_id,
-        "parent_id": parent_id,
-        "messages": [message],
-        "timestamp": now_s,
-    }
+    chat = {"chatId": chat_id, "chat_id": chat_id, "model": model}
+    return {**contract.COMPLETION, **chat, **going_on, "messages": [message]}
 
 
 def stop(chat_id: str, response_id: str) -> dict[str, Any]:
@@ -83,16 +57,17 @@ def stop(chat_id: str, response_id: str) -> dict[str, Any]:
     return {"chat_id": chat_id, "response_id": response_id}
 
 
-def encoded(body: Mapping[str, Any]) -> bytes:
+def encoded(body: Mapping[str, Any], room: int = 0) -> bytes:
     """*body* as JSON, if the site's gateway lets it pass.
 
+    :param room: bytes to be kept for what is not in it yet.
     :raises Refusal: bad request, code ``context_length_exceeded``, when it is longer than
         :data:`~chatmock.providers.qwen.contract.MOST_BODY_BYTES`.
     """
     data = jsontext.dumps(body)
-    if len(data) > MOST_BODY_BYTES:
+    if (size := len(data) + room) > MOST_BODY_BYTES:
         raise bad_request(
-            f"The conversation takes {len(data):,} bytes as {TITLE} is sent it; its web chat takes {MOST_BODY_BYTES:,} "
+            f"The conversation takes {size:,} bytes as {TITLE} is sent it; its web chat takes {MOST_BODY_BYTES:,} "
             "a message. Shorten 'messages' (earlier turns, results of tools, pasted files) or offer fewer 'tools', or "
             "go on from the last answer with everything before it unchanged: then only what is new is sent.",
             param="messages",

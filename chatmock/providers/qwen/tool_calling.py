@@ -2,18 +2,20 @@
 
 A decoder around a decoder. Which calls count:
 
-* One of a tool that may not be called now, or that the model makes up, is none, and its markup is not shown. The answer
-  fails where nothing of it has been given yet, so that a caller can ask once more, and where in the end it holds nothing
-  but the thinking and such calls. Else the call is left out, and what stands around it is given.
-* In a code fence or in inline code such a call is prose, as it was written: the model explains what calls look like. One of
-  a tool that may be called is a call even there: models put fences around calls that they mean.
-* One whose arguments do not fit the schema is a call all the same: the client's own checks tell the model what is wrong
-  better than a failed answer. For a tool that is ``strict`` the answer fails, since its client relies on the schema.
-* Where a call is forced, a first one that does not fit is none, and an answer without a call fails. What is said before it
-  is dropped: it is no answer, and stop sequences and limits, which are kept to outside of here, must not end the answer
-  in it. The thinking is held back until there is a call, so that a caller can ask once more, with
-  :func:`~chatmock.providers.qwen.tool_prompt.repair_note`, before the client has been given any of the answer.
-* A result that the model makes up after its calls, also after those that are left out, ends the answer.
+* One of a tool that may be called now, by its name in any letters if only one tool has it. Its arguments are checked
+  against the schema where a fault can still be made good, see below, and always where the tool is ``strict``, since its
+  client relies on it. Else they are given as they are: a client's own checks tell the model what is wrong better than an
+  answer that fails behind its beginning.
+* In a code fence or in inline code anything else that looks like a call is prose, as it was written: the model explains
+  what calls look like. One of a tool that may be called is a call even there: models put fences around calls they mean.
+* Elsewhere a call that cannot be used (of a tool that is not there, with arguments that do not fit, or not in the
+  grammar) fails the answer, with what is wrong as :data:`FAULT`. It is neither shown nor left out in silence. Where
+  nothing has been given yet, a caller can ask once more, with :func:`~chatmock.providers.qwen.tool_prompt.repair_note`;
+  else the client is told.
+* Where a call is forced, an answer without one fails, too. What is said before it is dropped: it is no answer, and stop
+  sequences and limits, which are kept to outside of here, must not end the answer in it. The thinking is held back
+  until there is a call, so that a caller can ask once more before the client has been given any of the answer.
+* A result that the model makes up after its calls ends the answer.
 """
 
 from __future__ import annotations
@@ -32,8 +34,17 @@ from chatmock.providers.interface import StreamDecoder
 from chatmock.providers.qwen.argument_schemas import fault
 from chatmock.providers.qwen.code_marks import CodeMarks
 from chatmock.providers.qwen.contract import TITLE
-from chatmock.providers.qwen.tool_markup import DEFAULT_LIMIT, Call, CallTooLarge, Prose, ToolMarkup
+from chatmock.providers.qwen.tool_markup import (
+    DEFAULT_LIMIT,
+    Broken,
+    Call,
+    CallTooLarge,
+    Piece,
+    Prose,
+    ToolMarkup,
+)
 from chatmock.providers.qwen.tool_prompt import INVALID_TOOL_CALL, NO_TOOL_CALL, RESPONSE_OPEN
+from chatmock.providers.qwen.tool_tags import arguments_text
 
 FAULT: Final = "fault"
 """The further field of a refusal that says what is wrong with the call."""
@@ -51,6 +62,8 @@ class ToolCallingDecoder:
     :param parallel: whether there may be several calls; else the answer is cut where something
         follows the first. One that just ends is whole, so its chat can be gone on with.
     :param id_prefix: what the ids of calls begin with; must not be the same for two answers of a conversation.
+    :param streamed: whether the client is given the answer while it comes. Else a failure can be made good up to the
+        answer's end, and every call is checked.
     """
 
     def __init__(
@@ -60,6 +73,7 @@ class ToolCallingDecoder:
         choice: ToolChoice,
         parallel: bool,
         id_prefix: str,
+        streamed: bool = True,
     ) -> None:
         self._decoder = decoder
         named = choice.name if choice.mode == "named" else None
@@ -67,13 +81,12 @@ class ToolCallingDecoder:
         self._forced = choice.mode in ("required", "named")
         self._parallel = parallel
         self._id_prefix = id_prefix
+        self._streamed = streamed
         self._markup = ToolMarkup()
         self._code = CodeMarks()
         self._calls = 0
         self._given = False
-        """Whether anything has been given that cannot be taken back: all but the opening, which is held back until then."""
-        self._spoke = False
-        """Whether any prose has been given."""
+        """Whether the client has been given anything: all but the opening, which is held back until then."""
         self._told = False
         """Whether prose has been given since the beginning, or since the last call."""
         self._space = ""
@@ -83,7 +96,7 @@ class ToolCallingDecoder:
         self._withheld_chars = 0
         self._ended = False
         self.fault: str | None = None
-        """What is wrong with the call on which the answer failed, or that was left out last."""
+        """What is wrong with the call on which the answer failed."""
 
     @property
     def records(self) -> int:
@@ -144,7 +157,7 @@ class ToolCallingDecoder:
 
     def _release(self, out: list[Event]) -> None:
         """Something is to be given: what was held back goes before it."""
-        self._given = True
+        self._given = self._streamed
         out += self._withheld
         self._withheld = []
 
@@ -152,7 +165,7 @@ class ToolCallingDecoder:
         """The text is complete: give what was held back. There is nothing left for a second time."""
         self._pieces(None, out)
         space, self._space = self._space, ""
-        if not self._ended and (space.strip() or not (self._calls or self.fault)):
+        if not self._ended and (space.strip() or not self._calls):
             self._give(space, out)
 
     def _pieces(self, text: str | None, out: list[Event]) -> None:
@@ -166,23 +179,32 @@ class ToolCallingDecoder:
             if self._calls and not self._parallel:
                 if isinstance(piece, Call) or piece.text.strip():
                     self._cut(out)
-            elif isinstance(piece, Prose):
-                self._code.feed(piece.text)
-                self._prose(piece.text, out)
-            elif piece.name in self._tools:
-                self._call(piece, self._tools[piece.name], out)
-            elif self._code.inside:
-                self._prose(piece.source, out)
             else:
-                self._made_up(piece, out)
+                self._piece(piece, out)
             if self._ended:
                 break
+
+    def _piece(self, piece: Piece, out: list[Event]) -> None:
+        tool = self._tool(piece.name) if isinstance(piece, Call) else None
+        match piece:
+            case Prose(text=text):
+                self._code.feed(text)
+                self._prose(text, out)
+            case Call() if tool is not None:
+                self._call(piece, tool, out)
+            case Call(source=text) | Broken(text=text) if self._code.inside:
+                self._code.feed(text)
+                self._prose(text, out)
+            case Call(name=name):
+                self._unusable(f"there is no tool {quoted(name)}", out)
+            case Broken(fault=wrong):
+                self._unusable(wrong, out)
 
     def _prose(self, text: str, out: list[Event]) -> None:
         if not self._told:
             text, self._space = self._space + text, ""
             word = text.lstrip()
-            called = bool(self._calls or self.fault)
+            called = self._calls > 0
             if called and word.startswith(RESPONSE_OPEN):
                 self._cut(out)
                 return
@@ -194,39 +216,37 @@ class ToolCallingDecoder:
 
     def _give(self, text: str, out: list[Event]) -> None:
         if text:
-            self._spoke = True
             self._pass_or_hold(TextDelta(text), len(text), out)
 
+    def _tool(self, name: str) -> Tool | None:
+        """The tool that is called *name*; models do not keep to its letters' case."""
+        if name in self._tools:
+            return self._tools[name]
+        alike = [tool for tool in self._tools.values() if tool.name.casefold() == name.casefold()]
+        return alike[0] if len(alike) == 1 else None
+
     def _call(self, call: Call, tool: Tool, out: list[Event]) -> None:
-        wrong = fault(tool.parameters or {}, jsontext.loads_object(call.arguments))
-        if wrong is not None and self._forced and not self._calls:
-            self.fault = wrong
-            self._fail_without_call(out)
-            return
-        if wrong is not None and tool.strict:
-            self.fault = wrong
-            self._fail(
-                f"{TITLE} called {call.name!r} with arguments that do not fit its schema, and the tool is strict: "
-                f"{wrong}. Ask again.",
-                INVALID_TOOL_CALL,
-                out,
-            )
-            return
+        schema, arguments = tool.parameters or {}, call.arguments
+        if not isinstance(arguments, str):
+            arguments = arguments_text(arguments, schema)
+        if tool.strict or not self._given:
+            wrong = fault(schema, jsontext.loads_object(arguments))
+            if wrong is not None:
+                self._unusable(wrong, out)
+                return
         self._release(out)
-        out.append(ToolCallDelta(self._calls, f"{self._id_prefix}{self._calls}", call.name, call.arguments))
+        out.append(ToolCallDelta(self._calls, f"{self._id_prefix}{self._calls}", tool.name, arguments))
         self._calls += 1
         self._space, self._told = "", False
 
-    def _made_up(self, call: Call, out: list[Event]) -> None:
-        """A call of a tool that may not be called now."""
-        self.fault = f"there is no tool {quoted(call.name)}"
-        self._told = False
-        if not self._forced and not self._given:
-            self._fail_on_made_up(out)
-
-    def _fail_on_made_up(self, out: list[Event]) -> None:
-        message = f"{TITLE} called a tool that it has not been offered, and said nothing else: {self.fault}. Ask again."
-        self._fail(message, INVALID_TOOL_CALL, out)
+    def _unusable(self, wrong: str, out: list[Event]) -> None:
+        """A call that cannot be used, for what is *wrong* with it."""
+        self.fault = wrong
+        if self._forced and not self._calls:
+            self._fail_without_call(out)
+        else:
+            message = f"{TITLE} called a tool in a way that cannot be used: {wrong}. Ask again."
+            self._fail(message, INVALID_TOOL_CALL, out)
 
     def _finish(self, finished: Finished, out: list[Event]) -> None:
         if self._calls:
@@ -234,15 +254,13 @@ class ToolCallingDecoder:
             self._end(attrs.evolve(finished, reasons=reasons), out)
         elif self._forced:
             self._fail_without_call(out)
-        elif self.fault is not None and not self._spoke:
-            self._fail_on_made_up(out)
         else:
             self._end(finished, out)
 
     def _cut(self, out: list[Event]) -> None:
         """End the answer after a call, with the token counts as far as they are known."""
-        if self.usage is not None and (self._calls or self._spoke):
-            out.append(self.usage)
+        if (usage := self.usage) is not None:
+            out.append(usage)
         self._finish(Finished(("stop",), cut=True), out)
 
     def _fail_without_call(self, out: list[Event]) -> None:

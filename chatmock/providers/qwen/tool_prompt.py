@@ -20,7 +20,7 @@ RESPONSE_CLOSE: Final = "</tool_response>"
 NO_TOOL_CALL: Final = "upstream_no_tool_call"
 """The code of a failure: a call was asked for, and the answer has none that counts."""
 INVALID_TOOL_CALL: Final = "upstream_invalid_tool_call"
-"""The code of a failure: the arguments for a strict tool do not fit its schema, or there is no such tool."""
+"""The code of a failure: a call cannot be used, since it is broken, of a tool that is not there, or does not fit its schema."""
 
 _HOW: Final = f"""\
 You can call the tools listed at the end of this part. They run where the user is, not with you. Each line there is one \

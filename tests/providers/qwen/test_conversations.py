@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import hashlib
 import json
+import weakref
 from typing import Any
 
 import attrs
@@ -11,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatmock.conversation import ChatRequest, Message, Text, Tool, ToolCall, ToolChoice, ToolResult
+from chatmock.providers.qwen import conversations
 from chatmock.providers.qwen.conversations import Conversations, Place
 from tests.providers.qwen.asking import function, parsed, texts
 
@@ -274,3 +278,58 @@ def test_the_last_answer_of_a_chat() -> None:
     assert (known.last("b"), known.last("chat"), known.last("c")) == (None, "second", "x")
     known.forget("chat")
     assert known.last("chat") is None
+
+
+class Hashes:
+    """Counts what is hashed from the beginning."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+
+    def sha256(self) -> Any:
+        self.begun += 1
+        return hashlib.sha256()
+
+
+def test_a_request_is_hashed_once_however_often_it_is_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashes = Hashes()
+    monkeypatch.setattr(conversations, "hashlib", hashes)
+    body: dict[str, Any] = {"messages": [USER, answer("Hi."), MORE], "tools": [function("f")]}
+    known, chat = Conversations(), parsed(**body)
+    question = known.begin(chat)
+    assert known.find(chat) is None
+    known.begin(attrs.evolve(chat, note="Again.", tool_choice=ToolChoice("required")))
+    assert hashes.begun == 1
+    known.remember(question, "Now.", (), "chat", "a")
+    same = parsed(**body)
+    known.find(same)
+    assert hashes.begun == 2
+    for other, chosen in [
+        (same, "chosen"),
+        (attrs.evolve(same, model="other"), ""),
+        (attrs.evolve(same, tool_choice=ToolChoice("none")), ""),
+        (attrs.evolve(same, tools=()), ""),
+        (attrs.evolve(same, messages=same.messages[1:]), ""),
+    ]:
+        known.find(other, chosen)
+        known.begin(same)
+    assert hashes.begun == 12
+    assert known.find(parsed(**{**body, "messages": [*body["messages"], answer("Now."), USER]})) is not None
+
+
+def test_what_is_known_of_a_request_does_not_keep_it() -> None:
+    known, chat = Conversations(), parsed(messages=[USER, answer("Hi."), MORE], tools=[function("f")])
+    known.find(chat)
+    kept: list[weakref.ref[Any]] = [weakref.ref(chat.messages[0]), weakref.ref(chat.tools[0])]
+    del chat
+    gc.collect()
+    assert [each() for each in kept] == [None, None]
+
+
+def test_a_chosen_chat_is_a_world_of_its_own() -> None:
+    known = Conversations()
+    known.remember(known.begin(parsed(messages=[USER]), "one"), "Hi.", (), "one", "a")
+    more = parsed(messages=[USER, answer("Hi."), MORE])
+    assert known.find(more) is None
+    assert known.find(more, "two") is None
+    assert known.find(more, "one") == Place("one", "a", 2)

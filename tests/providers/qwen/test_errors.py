@@ -50,7 +50,7 @@ _TABLE = [
     ("Bad_Request", "The model qwen3-chat does not exist", Kind.NOT_FOUND, "model_not_found", False),
     ("Bad_Request", "The chat 12 is not exist.", Kind.NOT_FOUND, "chat_not_found", False),
     ("Not_Found", "chat_id 12 not exist", Kind.NOT_FOUND, "chat_not_found", False),
-    ("Bad_Request", "Parent of the model's answer not found", Kind.NOT_FOUND, "chat_not_found", False),
+    ("Bad_Request", "Parent of the model's answer not found", Kind.NOT_FOUND, "chat_parent_not_found", False),
     ("ContextLengthExceeded", "Too long", Kind.BAD_REQUEST, "context_length_exceeded", False),
     (
         "Bad_Request",

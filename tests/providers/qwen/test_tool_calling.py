@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,6 +36,9 @@ STRICT = attrs.evolve(WEATHER_TOOL, strict=True)
 ROME = '<tool_call>{"name": "weather", "arguments": {"city": "Rome"}}</tool_call>'
 NOW = '<tool_call>{"name": "clock", "arguments": {}}</tool_call>'
 WRONG = '<tool_call>{"name": "weather", "arguments": {"city": 5}}</tool_call>'
+TAGGED = "<tool_call>\n<function=weather>\n<parameter=city>\nRome\n</parameter>\n</function>\n</tool_call>"
+COMMA = '<tool_call>{"name": "weather", "arguments": {"city": "Rome",}}</tool_call>'
+HALF = '<tool_call>{"name": "weather", "arguments": {"city": "Ro'
 UNKNOWN = '<tool_call>{"name": "shell", "arguments": {}}</tool_call>'
 AUTO, REQUIRED, NAMED = ToolChoice(), ToolChoice("required"), ToolChoice("named", "weather")
 USED, STOP = Usage(1, 2), Finished(("stop",))
@@ -63,8 +67,9 @@ def run(
     parallel: bool = True,
     tools: Sequence[Tool] = (WEATHER_TOOL, CLOCK),
     used: Usage | None = None,
+    streamed: bool = True,
 ) -> list[Event]:
-    decoder = ToolCallingDecoder(Played(events, used), tools, choice, parallel, "call_x_")
+    decoder = ToolCallingDecoder(Played(events, used), tools, choice, parallel, "call_x_", streamed)
     out: list[Event] = []
     for _ in range(len(events) + 1):
         out.extend(decoder.feed(b"x"))
@@ -115,8 +120,10 @@ NO_CALL, INVALID = "upstream_no_tool_call", "upstream_invalid_tool_call"
         (ROME, [A_ROME, CALLED]),
         (f"\n\n{ROME}\n \n{NOW}\n", [A_ROME, B_NOW, CALLED]),
         (f"Let me look. {ROME}\nand {NOW}", ["Let me look. ", A_ROME, "\nand ", B_NOW, CALLED]),
-        (f"{ROME} {UNKNOWN}", [A_ROME, CALLED]),
-        (WRONG, [(0, "weather", {"city": 5}), CALLED]),
+        (TAGGED, [A_ROME, CALLED]),
+        (TAGGED.removesuffix("</tool_call>"), [A_ROME, CALLED]),
+        (ROME.replace("weather", "Weather"), [A_ROME, CALLED]),
+        (TAGGED.replace("weather", "WEATHER"), [A_ROME, CALLED]),
         (ROME.removesuffix("</tool_call>"), [A_ROME, CALLED]),
         (f'{ROME}\n<tool_response id="x">\nSunny\n</tool_response>\nIt is sunny.', [A_ROME, CUT]),
         (f"{ROME}\n<tool_resp", [A_ROME, "\n<tool_resp", CALLED]),
@@ -137,9 +144,13 @@ def test_auto(text: str, wanted: list[Any], size: int) -> None:
         (f"Sure: {ROME} Done.", [A_ROME, " Done.", CALLED]),
         ("I will not.", [NO_CALL]),
         ("", [NO_CALL]),
-        (f"{UNKNOWN} {ROME}", [A_ROME, CALLED]),
-        (f"{ROME} {UNKNOWN}", [A_ROME, CALLED]),
+        (f"Sure: {TAGGED}", [A_ROME, CALLED]),
+        (f"{UNKNOWN} {ROME}", [NO_CALL]),
+        (f"{ROME} {UNKNOWN}", [A_ROME, INVALID]),
         (UNKNOWN, [NO_CALL]),
+        (COMMA, [NO_CALL]),
+        (f"Hm. {HALF}", [NO_CALL]),
+        (f"{ROME} {COMMA}", [A_ROME, INVALID]),
         (f"Hm. {WRONG}", [NO_CALL]),
         (f"{ROME}{WRONG}", [A_ROME, (1, "weather", {"city": 5}), CALLED]),
     ],
@@ -150,35 +161,90 @@ def test_forced(text: str, wanted: list[Any], choice: ToolChoice) -> None:
 
 def test_only_the_named_tool_counts() -> None:
     assert told(run(answer(NOW), NAMED)) == [NO_CALL]
-    assert told(run(answer(f"{ROME}{NOW}"), NAMED)) == [A_ROME, CALLED]
+    assert told(run(answer(f"{ROME}{NOW}"), NAMED)) == [A_ROME, INVALID]
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        (UNKNOWN, [INVALID]),
-        (f"\n\n{UNKNOWN}\n{ROME}", [INVALID]),
-        (f"Let me look. {UNKNOWN}", ["Let me look. ", DONE]),
-        (f"Let me look.\n{UNKNOWN}\n", ["Let me look.\n", DONE]),
-        (f"Let me look. {UNKNOWN} Then: {ROME}", ["Let me look.  Then: ", A_ROME, CALLED]),
-        (f'Look. {UNKNOWN}\n<tool_response id="x">\n1\n</tool_response>', ["Look. ", ("stop", True)]),
-        (f"So: ``` not a fence ``` {UNKNOWN}", ["So: ``` not a fence ``` ", DONE]),
+        (f"Let me look. {UNKNOWN}", ["Let me look. ", INVALID]),
+        (f"Let me look. {UNKNOWN} Then: {ROME}", ["Let me look. ", INVALID]),
+        (f"{ROME} {UNKNOWN}", [A_ROME, INVALID]),
+        (f"So: ``` not a fence ``` {UNKNOWN}", ["So: ``` not a fence ``` ", INVALID]),
         (f"It is\n```\n{UNKNOWN}\n```\nOk?", [f"It is\n```\n{UNKNOWN}\n```\nOk?", DONE]),
-        (f"```xml\n{UNKNOWN}\n```\n{UNKNOWN}", [f"```xml\n{UNKNOWN}\n```\n", DONE]),
+        (f"```xml\n{UNKNOWN}\n```\n{UNKNOWN}", [f"```xml\n{UNKNOWN}\n```\n", INVALID]),
         (f"Write `{UNKNOWN}` for it.", [f"Write `{UNKNOWN}` for it.", DONE]),
         (f"```\n{ROME}\n```", ["```\n", A_ROME, "\n```", CALLED]),
+        (f"```\n{TAGGED}\n```", ["```\n", A_ROME, "\n```", CALLED]),
+        (f"I look. {COMMA}", ["I look. ", INVALID]),
+        (f"I look. {HALF}", ["I look. ", INVALID]),
+        (f"{ROME}\n{HALF}", [A_ROME, INVALID]),
+        ("I look. <tool_call><function=weather>city: Rome</tool_call>", ["I look. ", INVALID]),
+        (f"Write `{COMMA}` for it.", [f"Write `{COMMA}` for it.", DONE]),
+        (f"As in\n```\n{HALF}...\n```\n", [f"As in\n```\n{HALF}...\n```\n", DONE]),
+        (f"`{HALF}", [f"`{HALF}", DONE]),
+        ('`<tool_call><function=f` or `{"name": "f"`', ['`<tool_call><function=f` or `{"name": "f"`', DONE]),
     ],
 )
-def test_the_markup_of_a_made_up_call_is_shown_in_code_alone(text: str, wanted: list[Any], size: int) -> None:
+def test_markup_is_shown_in_code_alone(text: str, wanted: list[Any], size: int) -> None:
     assert told(run(answer(text, size))) == wanted
 
 
-def test_a_made_up_call_alone_can_be_asked_for_again() -> None:
-    out = run(answer(UNKNOWN))
-    (failed,) = out
+@pytest.mark.parametrize("size", [1, 1000])
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (UNKNOWN, "there is no tool 'shell'"),
+        (f"\n\n{UNKNOWN}\n{ROME}", "there is no tool 'shell'"),
+        (TAGGED.replace("weather", "shell"), "there is no tool 'shell'"),
+        (COMMA, "it is not strict JSON"),
+        (HALF, "it ends half-way"),
+        ("<tool_call><function=weather", "it ends half-way"),
+        (WRONG, "$.city: does not fit 'type': \"string\""),
+        (ROME.replace("city", "town"), "$: 'city' is required and missing"),
+        (TAGGED.replace("city", "town"), "$: 'city' is required and missing"),
+    ],
+)
+def test_before_anything_is_given_a_call_that_cannot_be_used_can_be_asked_for_again(
+    text: str, fault: str, size: int
+) -> None:
+    (failed,) = run(answer(text, size))
     assert isinstance(failed, Failed)
-    assert failed.refusal.more == {tool_calling.FAULT: "there is no tool 'shell'"}
+    assert failed.refusal.code == INVALID
+    assert failed.refusal.more == {tool_calling.FAULT: fault}
+    assert fault in failed.refusal.message
+
+
+@pytest.mark.parametrize("before", [TextDelta("Look. "), ReasoningDelta("hm"), TextDelta(ROME)])
+def test_arguments_are_not_checked_where_it_would_change_nothing(
+    before: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = []
+    monkeypatch.setattr(tool_calling, "fault", lambda *call: checked.append(call))
+    out = run([Opened(), before, TextDelta(WRONG), STOP])
+    assert told(out)[-2:] == [(before == TextDelta(ROME), "weather", {"city": 5}), CALLED]
+    assert len(checked) == (before == TextDelta(ROME))
+
+
+@pytest.mark.parametrize("wrong", [WRONG, COMMA, UNKNOWN, HALF])
+def test_for_a_client_that_waits_for_all_of_it_every_call_is_checked(wrong: str) -> None:
+    out = run([Opened(), ReasoningDelta("hm"), *answer(f"Look. {ROME}{wrong}")[1:]], streamed=False)
+    assert isinstance(out[-1], Failed)
+    assert out[-1].refusal.code == INVALID
+
+
+def test_a_name_in_other_letters_must_be_the_only_one() -> None:
+    tools = [WEATHER_TOOL, attrs.evolve(CLOCK, name="Weather")]
+    assert told(run(answer(ROME.replace("weather", "Weather")), tools=tools)) == [
+        (0, "Weather", {"city": "Rome"}),
+        CALLED,
+    ]
+    assert told(run(answer(ROME), tools=tools)) == [A_ROME, CALLED]
+    assert told(run(answer(ROME.replace("weather", "WEATHER")), tools=tools)) == [INVALID]
+
+
+def test_a_made_up_name_is_told_in_few_words() -> None:
     long = json.dumps({"name": "x" * 5000, "arguments": {}})
     (failed,) = run(answer(f"<tool_call>{long}</tool_call>", 1000))
     assert isinstance(failed, Failed)
@@ -187,11 +253,9 @@ def test_a_made_up_call_alone_can_be_asked_for_again() -> None:
 
 def test_thinking_and_a_made_up_call_are_no_answer() -> None:
     thought = ReasoningDelta("I shall use the shell.")
-    out = run([Opened(), thought, TextDelta(UNKNOWN), USED, STOP])
+    out = run([Opened(), thought, TextDelta(f"{UNKNOWN} Done."), USED, STOP])
     assert out[:2] == [Opened(), thought]
-    assert told(out)[-1] == INVALID
-    said = run([Opened(), thought, TextDelta(f"{UNKNOWN} Done."), USED, STOP])
-    assert told(said) == [" Done.", DONE]
+    assert told(out) == [INVALID]
 
 
 def test_a_forced_call_that_is_made_up_is_told() -> None:
@@ -289,19 +353,50 @@ def test_before_a_forced_call_nothing_is_given_not_even_the_thinking() -> None:
     assert isinstance(called[-3], ToolCallDelta)
 
 
+GOOD = [ROME, NOW, TAGGED, ROME.replace("weather", "Weather")]
+BAD = [
+    UNKNOWN,
+    COMMA,
+    TAGGED.replace("</function>", "</func>"),
+    '<tool_call>{"arguments": {"a": {"b": "}"}]}',
+]
+MEANT = re.compile(r'<tool_call>[ \t\r\n]*(?:\{[ \t\r\n]*"(?:name|arguments)"|<function=)')
+"""How what a model means as a call begins."""
+
+
 @settings(max_examples=80)
 @given(
-    st.lists(st.tuples(texts, st.sampled_from([ROME, NOW, UNKNOWN])), max_size=3), texts, st.integers(1, 30)
+    st.lists(st.tuples(texts, st.sampled_from(GOOD)), max_size=3),
+    texts,
+    st.none() | st.sampled_from(BAD),
+    st.integers(1, 30),
 )
-def test_no_call_and_no_prose_is_lost(turns: list[tuple[str, str]], last: str, size: int) -> None:
+def test_no_call_and_no_prose_is_lost_and_no_markup_shown(
+    turns: list[tuple[str, str]], last: str, bad: str | None, size: int
+) -> None:
     clean = [(f"{_plain(said)}.", call) for said, call in turns]
     last = f"{_plain(last)}."
-    out = told(run(answer("".join(said + call for said, call in clean) + last, size)))
-    prose = "".join(each for each in out if isinstance(each, str))
+    out = told(run(answer("".join(said + call for said, call in clean) + last + (bad or ""), size)))
+    prose = "".join(each for each in out if isinstance(each, str) and each != INVALID)
     assert prose == "".join(said for said, _ in clean) + last
     assert [each[1] for each in out if isinstance(each, tuple) and len(each) == 3] == [
-        "weather" if call is ROME else "clock" for _, call in clean if call is not UNKNOWN
+        "clock" if call is NOW else "weather" for _, call in clean
     ]
+    assert (out[-1] == INVALID) == (bad is not None)
+
+
+@settings(max_examples=150)
+@given(texts, st.sampled_from(["", ROME, TAGGED]), texts, st.integers(1, 30))
+def test_whatever_the_text_no_call_is_shown_and_an_answer_that_ends_well_is_whole(
+    before: str, call: str, after: str, size: int
+) -> None:
+    text = re.sub("[`~]", "", before + call + after)
+    out = run(answer(text, size))
+    shown = "\0".join(each for each in told(out) if isinstance(each, str))
+    assert not MEANT.search(shown)
+    if isinstance(out[-1], Finished) and not out[-1].cut:
+        calls = sum(isinstance(event, ToolCallDelta) for event in out)
+        assert "".join(shown.split("\0")) == text or calls
 
 
 def _plain(text: str) -> str:
