@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+from typing import Protocol
+
 import attrs
+
+from chatmock.errors import Kind, Refusal
 
 
 @attrs.frozen
@@ -35,3 +40,29 @@ class Client:
     def name(self) -> str:
         """What its limits and its turn in the queue are counted by."""
         return self.address if self.key is None else self.key.name
+
+
+class Keys(Protocol):
+    """The client keys that are valid now."""
+
+    @property
+    def any(self) -> bool:
+        """Whether there is one."""
+
+    def find(self, token: bytes) -> Key | None:
+        """The key whose secret is *token*, compared in constant time; None for an unknown or an expired one."""
+
+
+def may_use(key: Key | None, model: str) -> bool:
+    """Whether the holder of *key* may ask *model*, named as its upstream knows it; capitals count."""
+    return key is None or not key.models or any(fnmatchcase(model, pattern) for pattern in key.models)
+
+
+def model_forbidden(model: str) -> Refusal:
+    """The refusal for a model that the client's key does not allow."""
+    return Refusal(
+        Kind.FORBIDDEN,
+        f"This key does not allow the model {model[:100]!r}. Its owner can change that: chatmock keys.",
+        code="model_not_allowed",
+        param="model",
+    )

@@ -1,132 +1,204 @@
-"""The order in which a request is admitted: TLS, origin, key, rate. The limits of its content and the queue follow
-in :mod:`chatmock.exchange`, once the body is read."""
+"""Who may ask: TLS, host, origin and key, in this order, by a request's head (spec security.md, P2, P3, P10 to P13).
+
+The channel asks here before it reads a body, for every route, so that a new one is protected without saying so.
+The order matters: what a page in somebody's browser sends must not count as that person's wrong key, and no key is
+looked at that came in the clear. Rate, limits and the queue follow in :mod:`chatmock.exchange`.
+"""
 
 from __future__ import annotations
 
 import hmac
-import ipaddress
-from collections.abc import Collection
+import math
+from typing import Any, Protocol
 
 import attrs
 from twisted.internet.interfaces import IReactorTime
-from twisted.web.iweb import IRequest
+from twisted.web.http_headers import Headers
 
+from chatmock.admission.client import Client, Keys
+from chatmock.admission.exposure import exposed
+from chatmock.admission.head import CA, HEALTH, Head
+from chatmock.admission.hosts import check_host
+from chatmock.admission.lockout import Lockout
+from chatmock.admission.origins import Origins
+from chatmock.admission.proxies import LOOPBACK, Proxies
 from chatmock.admission.rates import Rates
+from chatmock.admission.tokens import token_of
 from chatmock.errors import Kind, Refusal
 from chatmock.settings import Secret, Settings
 
-IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+class Arrived(Protocol):
+    """A request whose head has been read."""
+
+    method: bytes
+    uri: bytes
+    """The target as received, with its authority where it has one."""
+    path: bytes
+    requestHeaders: Headers
+    client: Any
+    """Set here: the :class:`~chatmock.admission.client.Client`."""
+
+    def isSecure(self) -> bool:
+        """Whether the connection is TLS."""
+
+    def getClientAddress(self) -> Any:
+        """The address of the peer."""
+
+    def setHeader(self, name: bytes, value: bytes) -> None:
+        """Set a header of the answer, whichever that will be."""
+
+
+@attrs.frozen
+class Access:
+    """Who needs a key, and which ones there are."""
+
+    keys: Keys
+    token: Secret | None = None
+    """The owner's own key, which has no name."""
+    required: bool = False
+    """Whether everybody needs one."""
+    exposed: bool = False
+    """Whether other machines may reach the daemon."""
+    allow_open: bool = False
+    """Whether it may be exposed although there are no keys."""
+
+    @property
+    def needed(self) -> bool:
+        """Whether a client needs a key now.
+
+        When an exposed daemon's last key is revoked while it runs, it is shut and not open.
+        """
+        if self.required:
+            return True
+        return self.exposed and not (self.allow_open and self.token is None and not self.keys.any)
+
+    def is_owners(self, token: bytes) -> bool:
+        """Whether *token* is the owner's; takes as long whatever it is."""
+        return self.token is not None and hmac.compare_digest(token, self.token.reveal().encode())
 
 
 @attrs.frozen
 class Guard:
-    """Admits or refuses a request by what stands before its body."""
+    """Admits or refuses a request by its head."""
 
     clock: IReactorTime
     rates: Rates
-    access_token: Secret | None
-    """The bearer token that clients must show; None when they need not."""
+    lockout: Lockout
+    access: Access
+    origins: Origins
+    proxies: Proxies
+    allowed_hosts: frozenset[str]
     require_tls: bool
-    trusted_proxies: Collection[IPNetwork]
-    cors_origins: Collection[str]
 
     @classmethod
-    def of(cls, settings: Settings, clock: IReactorTime) -> Guard:
-        """The guard that *settings* ask for."""
+    def of(cls, settings: Settings, clock: IReactorTime, keys: Keys) -> Guard:
+        """The guard that *settings* ask for, over the client *keys* that have been given out."""
         return cls(
             clock,
             Rates(settings.rate_limit_rps, settings.rate_limit_burst),
-            settings.access_token if settings.require_auth else None,
+            Lockout(),
+            Access(
+                keys,
+                settings.access_token,
+                settings.require_auth,
+                bool(exposed(settings)),
+                settings.allow_open,
+            ),
+            Origins(frozenset(settings.cors_origins)),
+            Proxies(settings.trusted_proxies),
+            frozenset(settings.allowed_hosts),
             settings.require_tls,
-            settings.trusted_proxies,
-            settings.cors_origins,
         )
 
-    def admit(self, request: IRequest) -> None:
-        """Check *request* and set the response headers that browsers need.
+    def admit(self, request: Arrived) -> Refusal | None:
+        """Why *request* is not answered, by its head alone; None when it is.
 
-        :raises Refusal: forbidden (TLS, origin), unauthenticated (key) or rate limited.
+        Sets ``request.client``, and the headers that tell a browser which page may read the answer, whichever it is.
         """
-        self._check_tls(request)
-        self._check_origin(request)
-        self._check_key(request)
-        self.rates.spend(_client(request), self.clock.seconds())
-
-    def allow_origin(self, request: IRequest) -> bool:
-        """Tell a browser that its page may read the answer, if it may; whether that is so."""
-        origin = _header(request, b"origin")
-        if self.cors_origins:
-            request.responseHeaders.setRawHeaders(b"vary", [b"Origin"])
-        if not origin or not (origin in self.cors_origins or "*" in self.cors_origins):
-            return False
-        request.setHeader(b"access-control-allow-origin", origin.encode("latin-1"))
-        request.setHeader(
-            b"access-control-expose-headers",
-            b"x-request-id, retry-after, x-chatmock-ignored, x-chatmock-clamped, x-chatmock-truncated,"
-            b" x-chatmock-max-tokens, x-chatmock-effort, x-chatmock-fast-mode, x-chatmock-web-search",
-        )
-        return True
-
-    def _check_tls(self, request: IRequest) -> None:
-        if not self.require_tls or request.isSecure():
-            return
-        forwarded = request.requestHeaders.getRawHeaders(b"x-forwarded-proto", [])
-        if len(forwarded) == 1 and forwarded[0].strip().lower() == b"https" and self._from_proxy(request):
-            return
-        raise Refusal(
-            Kind.FORBIDDEN, "This server answers over TLS only (REQUIRE_TLS): use https.", code="tls_required"
-        )
-
-    def _from_proxy(self, request: IRequest) -> bool:
+        head = head_of(request)
+        request.client = Client(self.proxies.client_of(head))
+        for name, value in self.origins.headers(head).items():
+            request.setHeader(name, value)
         try:
-            peer = ipaddress.ip_address(_peer(request))
-        except ValueError:
-            return False
-        return any(peer in network for network in self.trusted_proxies)
+            secure = self._check_tls(head)
+            called = check_host(head, self.allowed_hosts)
+            self.origins.check(head, b"%b://%b" % (b"https" if secure else b"http", called))
+            if not head.is_open:
+                request.client = self._holder(head, request.client)
+        except Refusal as refusal:
+            if refusal.kind is Kind.UNAUTHENTICATED:
+                request.setHeader(b"www-authenticate", b"Bearer")
+            return refusal
+        return None
 
-    def _check_origin(self, request: IRequest) -> None:
-        """A page of a foreign origin may not spend the account, whether or not it could read the answer."""
-        if self.allow_origin(request):
-            return
-        site = _header(request, b"sec-fetch-site")
-        if _header(request, b"origin") or site in ("cross-site", "same-site"):
+    def preflight(self, request: Arrived) -> None:
+        """Set what a preflight's answer tells an allowed page besides: the methods and headers it may send."""
+        for name, value in self.origins.preflight(head_of(request)).items():
+            request.setHeader(name, value)
+
+    def spend(self, client: Client) -> None:
+        """Count one request of *client* against its rate.
+
+        :raises Refusal: rate limited.
+        """
+        self.rates.spend(client, self.clock.seconds())
+
+    def _check_tls(self, head: Head) -> bool:
+        """Whether *head* came over TLS, as far as that counts."""
+        secure = self.proxies.secure(head)
+        if self.require_tls and not secure and head.path not in HEALTH | CA:
             raise Refusal(
                 Kind.FORBIDDEN,
-                "Web pages of other origins may not ask here. The owner can allow one: CHATMOCK_CORS_ORIGINS.",
-                code="origin_not_allowed",
+                "This server answers over TLS only (REQUIRE_TLS): use https.",
+                code="tls_required",
             )
+        return secure
 
-    def _check_key(self, request: IRequest) -> None:
-        if self.access_token is None:
-            return
-        shown = request.requestHeaders.getRawHeaders(b"authorization", [])
-        scheme, _, token = shown[0].partition(b" ") if len(shown) == 1 else (b"", b"", b"")
-        wanted = self.access_token.reveal().encode()
-        if not (hmac.compare_digest(token.strip(), wanted) and scheme.lower() == b"bearer"):
-            request.setHeader(b"www-authenticate", b"Bearer")
-            raise Refusal(
-                Kind.UNAUTHENTICATED,
-                "Send the access token of this server: Authorization: Bearer … (CHATMOCK_ACCESS_TOKEN).",
-                code="invalid_api_key",
-            )
+    def _holder(self, head: Head, client: Client) -> Client:
+        """The *client*, with the key it shows.
+
+        :raises Refusal: unauthenticated, the same for no key and a wrong one; rate limited after too many wrong ones.
+        """
+        access = self.access
+        token = token_of(head)
+        if token is not None:
+            key = access.keys.find(token)
+            if key is not None:
+                return attrs.evolve(client, key=key)
+            if access.is_owners(token):
+                return client
+        if not access.needed:
+            return client
+        wait = None if token is None else self.lockout.count(client.address, self.clock.seconds())
+        if wait is not None:
+            raise _locked_out(wait)
+        raise Refusal(
+            Kind.UNAUTHENTICATED,
+            "Send a key of this server: Authorization: Bearer … or x-api-key. Its owner has one for you:"
+            " CHATMOCK_ACCESS_TOKEN, or chatmock keys add NAME.",
+            code="invalid_api_key",
+        )
 
 
-def _header(request: IRequest, name: bytes) -> str:
-    values = request.requestHeaders.getRawHeaders(name, [])
-    return values[-1].decode("latin-1") if values else ""
+def head_of(request: Arrived) -> Head:
+    """The head of *request*, as the checks read it."""
+    fields = request.requestHeaders
+    return Head(
+        request.method,
+        request.uri,
+        request.path,
+        lambda name: fields.getRawHeaders(name, ()),
+        getattr(request.getClientAddress(), "host", None) or LOOPBACK,
+        bool(request.isSecure()),
+    )
 
 
-def _peer(request: IRequest) -> str:
-    address = request.getClientAddress()
-    return str(getattr(address, "host", ""))
-
-
-def _client(request: IRequest) -> str:
-    """What counts as one client: an IPv4 address, or the /64 network of an IPv6 one."""
-    peer = _peer(request)
-    if ":" not in peer:
-        return peer
-    address = ipaddress.IPv6Address(peer.partition("%")[0])
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((address, 64), strict=False))
+def _locked_out(wait: float) -> Refusal:
+    seconds = max(math.ceil(wait), 1)
+    return Refusal(
+        Kind.RATE_LIMITED,
+        f"Too many wrong keys from this address. Try again in {seconds} s, with the right one.",
+        code="too_many_wrong_keys",
+        retry_after=seconds,
+    )
