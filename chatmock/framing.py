@@ -139,6 +139,11 @@ class SSEParser:
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
+def sse_comment(text: str) -> bytes:
+    """*text* as a comment, which no reader takes for an event; its lines become one."""
+    return b": " + " ".join(text.splitlines()).encode() + b"\n\n"
+
+
 def sse_record(data: bytes) -> bytes:
     """*data*, which must hold no line break, framed as one record."""
     return b"data: " + data + b"\n\n"

@@ -45,16 +45,15 @@ async def test_a_client_that_leaves_is_no_fault_of_ours(large: Daemon) -> None:
 async def test_a_fault_in_a_stream_cuts_it_short(
     compatible: Daemon, upstream: OpenAIServer, monkeypatch: pytest.MonkeyPatch, logged_faults: list[Any]
 ) -> None:
-    from chatmock.exchange import Exchange
+    from chatmock.stream_reply import StreamReply
 
-    write = Exchange._write_record
+    write = StreamReply.write
 
-    def failing(self: Exchange, data: bytes) -> None:
-        write(self, data)
-        self._producer = None  # type: ignore[assignment]
+    def failing(self: StreamReply, records: bytes) -> None:
+        write(self, records)
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr(Exchange, "_write_record", failing)
+    monkeypatch.setattr(StreamReply, "write", failing)
     upstream.reply(text_stream("Hi"), pause=0.05)
     client = await post(compatible, stream=True)
     await until(lambda: slots(compatible) == (0, 0) and bool(client.received))

@@ -29,6 +29,9 @@ class Dialect(Protocol):
     def stream_type(self) -> str:
         """The media type of a streamed answer."""
 
+    def comment(self, text: str) -> bytes:
+        """*text* as something in a stream that clients skip; empty where the dialect's streams have no such thing."""
+
     def parse(self, body: bytes) -> ChatRequest:
         """Read a request.
 

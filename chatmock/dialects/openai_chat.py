@@ -25,7 +25,7 @@ from chatmock.events import (
     ToolCallDelta,
     Usage,
 )
-from chatmock.framing import sse_record
+from chatmock.framing import sse_comment, sse_record
 
 DONE = sse_record(b"[DONE]")
 
@@ -38,6 +38,10 @@ class OpenAIChat:
     """How clients are shown the thinking of models whose upstream speaks another dialect."""
     name: str = attrs.field(default="openai-chat", init=False)
     stream_type: str = attrs.field(default="text/event-stream; charset=utf-8", init=False)
+
+    def comment(self, text: str) -> bytes:
+        """A comment of the event stream."""
+        return sse_comment(text)
 
     def parse(self, body: bytes) -> ChatRequest:
         """Read a request."""

@@ -20,15 +20,15 @@ from chatmock.dialects.openai_errors import error_body
 from chatmock.dialects.openai_parse import (
     ChatBody,
     StreamOptions,
-    at_least_one,
     read_choices,
+    read_max_tokens,
     read_object,
     read_shape,
     read_stop,
 )
 from chatmock.errors import Refusal, bad_request
 from chatmock.events import Event, Failed, Finished, Opened, RefusalDelta, TextDelta, Usage
-from chatmock.framing import sse_record
+from chatmock.framing import sse_comment, sse_record
 from chatmock.jsontext import Struct
 
 _HOMED_FIELDS = frozenset(
@@ -48,7 +48,7 @@ _HOMED_FIELDS = frozenset(
     ]
 )
 
-_CHAT_ONLY = frozenset(
+CHAT_ONLY = frozenset(
     [
         "messages",
         "tools",
@@ -86,6 +86,10 @@ class OpenAICompletions:
     name: str = attrs.field(default="openai-completions", init=False)
     stream_type: str = attrs.field(default="text/event-stream; charset=utf-8", init=False)
 
+    def comment(self, text: str) -> bytes:
+        """A comment of the event stream."""
+        return sse_comment(text)
+
     def parse(self, body: bytes) -> ChatRequest:
         """Read a request."""
         fields = read_object(body)
@@ -93,7 +97,7 @@ class OpenAICompletions:
         extras = {k: v for k, v in fields.items() if k not in _HOMED_FIELDS and v is not None}
         read_shape({**extras, "messages": []}, ChatBody)
         for field in extras:
-            if field in _CHAT_ONLY:
+            if field in CHAT_ONLY:
                 raise bad_request(f"{field!r} belongs to chat completions.", param=field)
         _refuse_the_impossible(asked)
         return ChatRequest(
@@ -102,8 +106,7 @@ class OpenAICompletions:
             stream=bool(asked.stream),
             include_usage=bool(asked.stream_options and asked.stream_options.include_usage),
             choices=read_choices(asked.n),
-            max_tokens=at_least_one(asked.max_completion_tokens, "max_completion_tokens")
-            or at_least_one(asked.max_tokens, "max_tokens"),
+            max_tokens=read_max_tokens(asked.max_completion_tokens, asked.max_tokens),
             stop=read_stop(asked.stop),
             logprobs=asked.logprobs is not None,
             top_logprobs=asked.logprobs or None,

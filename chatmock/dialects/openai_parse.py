@@ -126,7 +126,8 @@ HOMED_FIELDS = frozenset(
 )
 """Fields with a home in :class:`ChatRequest`; every other one goes into its ``extras``."""
 
-_MOST_CHOICES = 128
+MOST_CHOICES = 128
+MOST_STOPS = 4
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
 
 
@@ -178,7 +179,7 @@ def parse_chat(data: bytes, wire: str) -> ChatRequest:
         tool_choice=_tool_choice(asked),
         parallel_tool_calls=asked.parallel_tool_calls is not False,
         choices=read_choices(asked.n),
-        max_tokens=_max_tokens(asked),
+        max_tokens=read_max_tokens(asked.max_completion_tokens, asked.max_tokens),
         stop=read_stop(asked.stop),
         reasoning_effort=asked.reasoning_effort,
         response_format=_response_format(asked.response_format),
@@ -189,7 +190,7 @@ def parse_chat(data: bytes, wire: str) -> ChatRequest:
     )
 
 
-def at_least_one(value: int | None, field: str) -> int | None:
+def _at_least_one(value: int | None, field: str) -> int | None:
     """*value*, which must be positive where given."""
     if value is not None and value < 1:
         raise bad_request(f"{field!r} must be at least 1, not {value}.", param=field)
@@ -197,25 +198,26 @@ def at_least_one(value: int | None, field: str) -> int | None:
 
 
 def read_choices(n: int | None) -> int:
-    """How many answers are wanted side by side; OpenAI gives up to 128."""
-    wanted = at_least_one(n, "n") or 1
-    if wanted > _MOST_CHOICES:
-        raise bad_request(f"'n' is {wanted}; {_MOST_CHOICES} are the most.", param="n")
+    """How many answers are wanted side by side; OpenAI gives up to :data:`MOST_CHOICES`."""
+    wanted = _at_least_one(n, "n") or 1
+    if wanted > MOST_CHOICES:
+        raise bad_request(f"'n' is {wanted}; {MOST_CHOICES} are the most.", param="n")
     return wanted
 
 
 def read_stop(stop: str | list[str] | None) -> tuple[str, ...]:
-    """The stop sequences of a request; OpenAI takes up to four."""
+    """The stop sequences of a request; OpenAI takes up to :data:`MOST_STOPS`."""
     sequences = (stop,) if isinstance(stop, str) else tuple(stop or ())
-    if len(sequences) > 4:
-        raise bad_request(f"'stop' has {len(sequences)} sequences; 4 are the most.", param="stop")
+    if len(sequences) > MOST_STOPS:
+        raise bad_request(f"'stop' has {len(sequences)} sequences; {MOST_STOPS} are the most.", param="stop")
     return tuple(sequence for sequence in sequences if sequence)
 
 
-def _max_tokens(asked: ChatBody) -> int | None:
-    wanted = at_least_one(asked.max_completion_tokens, "max_completion_tokens")
-    older = at_least_one(asked.max_tokens, "max_tokens")
-    return older if wanted is None else wanted
+def read_max_tokens(newer: int | None, older: int | None) -> int | None:
+    """The most tokens of an answer: ``max_completion_tokens``, else ``max_tokens``, the older name of the same."""
+    wanted = _at_least_one(newer, "max_completion_tokens")
+    fallback = _at_least_one(older, "max_tokens")
+    return fallback if wanted is None else wanted
 
 
 def _message(asked: MessageBody, where: str) -> Message:
@@ -288,9 +290,11 @@ def _tools(asked: ChatBody) -> tuple[Tool, ...]:
                 where = f"tools[{i}].function"
                 refusal.param = f"{where}.{refusal.param}" if refusal.param else where
                 raise
-        elif kind == "custom" and isinstance(tool.get("custom"), dict):
-            custom = tool["custom"]
-            tools.append(Tool(str(custom.get("name", "")), str(custom.get("description", "")), None))
+        elif kind == "custom":
+            custom = tool.get("custom")
+            if not isinstance(custom, dict) or not isinstance(custom.get("name"), str):
+                raise bad_request(f"'tools[{i}]' needs 'custom' with a 'name'.", param=f"tools[{i}].custom")
+            tools.append(Tool(custom["name"], str(custom.get("description", "")), None))
         elif not isinstance(kind, str):
             raise bad_request(f"'tools[{i}]' has no 'type'.", param=f"tools[{i}].type")
     return tuple(tools)
@@ -318,6 +322,8 @@ def _tool_choice(asked: ChatBody) -> ToolChoice:
         return ToolChoice(
             "required" if isinstance(allowed, dict) and allowed.get("mode") == "required" else "auto"
         )
+    if not isinstance(kind, str):
+        raise bad_request("The 'type' of 'tool_choice' must be a string.", param="tool_choice.type")
     named = choice.get(kind) if asked.tool_choice is not None else choice
     if not isinstance(named, dict) or not isinstance(named.get("name"), str):
         raise bad_request("'tool_choice' does not name a tool.", param="tool_choice")
