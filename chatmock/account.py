@@ -30,6 +30,7 @@ from chatmock.upstream import (
     read_start,
     response_headers,
 )
+from chatmock.watch import Watch
 
 
 def _nothing_to_close(outcome: Finished | Failed | None) -> None:
@@ -151,6 +152,8 @@ class Account:
     """Is given the headers of every answer."""
     memory: CatalogueMemory | None = None
     """Where its models are kept over restarts."""
+    watch: Watch | None = None
+    """Leaves the provider alone while it refuses; None for one that is always asked."""
 
     def catalogue(self, models: Sequence[Model] | None) -> Catalogue:
         """The catalogue of *models*; None while they are not known."""
@@ -173,9 +176,26 @@ class Account:
     async def open(self, chat: ChatRequest) -> Opening:
         """Ask *chat*; the answer is still to be read, and to be closed.
 
-        :raises Refusal: when the upstream cannot do what is asked, there is no credential, or no response.
+        :raises Refusal: when the upstream cannot do what is asked, there is no credential, or no response; at once while
+            the provider is left alone.
         """
-        return await self.calls.open(self, chat)
+        watch = self.watch
+        if watch is None or not self.credentials.ready:
+            return await self.calls.open(self, chat)
+        trial = watch.enter(chat.model, next(iter(chat.messages), None))
+        try:
+            opening = await self.calls.open(self, chat)
+        except BaseException as error:
+            watch.failed(trial, error)
+            raise
+        watch.opened(trial)
+        end = opening.close
+
+        def close(outcome: Finished | Failed | None) -> None:
+            watch.closed(trial, outcome)
+            end(outcome)
+
+        return attrs.evolve(opening, close=close)
 
     async def ask(self, build: Callable[[Credential], UpstreamRequest]) -> tuple[UpstreamRequest, IResponse]:
         """Send what *build* makes of the credential; once more with a new one where the first is not accepted.

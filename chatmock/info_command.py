@@ -1,4 +1,7 @@
-"""``chatmock info``: what the files on this machine tell of the accounts. It asks nobody and changes nothing."""
+"""``chatmock info``: what the files on this machine tell of the accounts, and the running daemon of its providers.
+
+It asks nobody else, and changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,10 @@ from typing import Any, ClassVar, TypeVar
 
 from twisted.python import usage
 
-from chatmock import jsontext
+from chatmock import daemon_report, jsontext
 from chatmock.account_report import AccountReport, as_text, as_values, report
+from chatmock.daemon_client import NoDaemonError, ask, daemon_url
+from chatmock.daemon_report import DaemonReport, plain
 from chatmock.errors import Refusal
 from chatmock.jsontext import JSONError
 from chatmock.login_files import (
@@ -40,7 +45,10 @@ class InfoOptions(usage.Options):
     """``chatmock info``."""
 
     optFlags: ClassVar = [["json", None, "Print JSON, without any secret."]]
-    longdesc = "Shows the ChatGPT account, its usage limits and models, and which other providers are usable."
+    longdesc = (
+        "Shows the ChatGPT account, its usage limits and models, which other providers are usable, and which of them"
+        " the running daemon leaves alone because they refuse."
+    )
 
 
 def info(options: InfoOptions, environ: Mapping[str, str], out: Callable[[str], None]) -> int:
@@ -54,12 +62,14 @@ def info(options: InfoOptions, environ: Mapping[str, str], out: Callable[[str], 
     settings = ServeOptions().settings(environ)
     found = find_login(login_files(settings))
     said = _report(settings, found)
-    others = _others(settings)
+    others, daemon = _others(settings), _daemon(settings)
     if options["json"]:
-        out(jsontext.indented(jsontext.dumps({**as_values(said), "providers": others})).decode())
+        told = {**as_values(said), "providers": others, "daemon": daemon_report.as_values(daemon)}
+        out(jsontext.indented(jsontext.dumps(told)).decode())
     else:
         colour = sys.stdout is not None and sys.stdout.isatty() and not environ.get("NO_COLOR")
-        out(f"{as_text(said, colour, _local)}\n\n{_others_text(others)}")
+        texts = [as_text(said, colour, _local), _others_text(others), daemon_report.as_text(daemon)]
+        out("\n\n".join(texts))
     return 1 if found.tokens is None and found.trouble else 0
 
 
@@ -107,6 +117,19 @@ def _read_models(data: bytes, account_id: str) -> Sequence[Model]:
         return [model for model in read_models(data) if model.listed]
     except Refusal:
         raise JSONError("it holds no list of models") from None
+
+
+def _daemon(settings: Settings) -> DaemonReport:
+    """What the running daemon says of its providers."""
+    url = daemon_url(settings)
+    try:
+        reply = ask(settings, "GET", "/readyz")
+    except NoDaemonError as error:
+        return DaemonReport(url, str(error))
+    providers, status = reply.body.get("providers"), reply.body.get("status")
+    if reply.status not in (200, 503) or not isinstance(providers, Mapping):
+        return DaemonReport(url, reply.trouble or f"it answered {reply.status}", running=True)
+    return DaemonReport(url, "", True, plain(status), providers)
 
 
 def _others(settings: Settings) -> list[dict[str, Any]]:

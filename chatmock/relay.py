@@ -1,11 +1,13 @@
 """Carries an upstream's body to a client at the client's pace.
 
 The upstream's transport is the real producer; :class:`BodyRelay` stands between it and the client's request
-only to keep two clocks: how long the upstream may be silent, and how long the client may take nothing.
+only to keep three clocks: how long the upstream may be silent, how long its answer may take in all, and how long the
+client may take nothing; and to count, since an answer without end must not be carried for ever (spec security.md, P51).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
@@ -17,7 +19,7 @@ from zope.interface import implementer
 
 from chatmock.errors import Kind, Refusal
 from chatmock.events import Failed, Finished
-from chatmock.transcoding import Transcoder
+from chatmock.transcoding import WHOLE_ANSWER_LIMIT, Transcoder
 
 _LINGER = 1.0
 """Seconds that an upstream may take to end its body properly, so that its connection can be used again."""
@@ -30,6 +32,8 @@ class BodyRelay(Protocol):
     :param write: takes bytes for the client.
     :param idle_timeout: seconds without a record from the upstream; not counted while the client is the slow one.
     :param stall_timeout: seconds in which the client takes nothing before *stalled* is called.
+    :param total_timeout: seconds from the upstream's headers to the end of its answer, whoever is slow.
+    :param most_bytes: the longest answer that is carried.
     """
 
     log = Logger()
@@ -42,6 +46,8 @@ class BodyRelay(Protocol):
         idle_timeout: float,
         stall_timeout: float,
         stalled: Callable[[], object],
+        total_timeout: float = math.inf,
+        most_bytes: int = WHOLE_ANSWER_LIMIT,
     ) -> None:
         self._transcoder = transcoder
         self._write = write
@@ -49,8 +55,12 @@ class BodyRelay(Protocol):
         self._idle_timeout = idle_timeout
         self._stall_timeout = stall_timeout
         self._stalled = stalled
+        self._total_timeout = total_timeout
+        self._most_bytes = most_bytes
+        self._bytes = 0
         self._records = 0
         self._timer: IDelayedCall | None = None
+        self._deadline: IDelayedCall | None = None
         self._paused = False
         self._ended = False
         self._done: Deferred[Finished | Failed] = Deferred(lambda _: self.stopProducing())
@@ -64,6 +74,11 @@ class BodyRelay(Protocol):
         """The body begins."""
         if self._ended:
             self._close_upstream()
+            return
+        if self._total_timeout < math.inf:
+            self._deadline = self._clock.callLater(self._total_timeout, self._took_too_long)
+        if self._paused:
+            self.pauseProducing()  # the client's socket was full before there was anything to pause
         else:
             self._timer = self._clock.callLater(self._idle_timeout, self._upstream_silent)
 
@@ -81,6 +96,10 @@ class BodyRelay(Protocol):
                 self._close_upstream()  # it would go on for nobody, at the owner's cost
             else:
                 self._timer = self._clock.callLater(_LINGER, self._close_upstream)
+            return
+        self._bytes += len(data)
+        if self._bytes > self._most_bytes:
+            self._close_upstream_after(_endless(f"is longer than {self._most_bytes} bytes"))
         elif transcoder.records != self._records:
             self._records = transcoder.records
             if self._timer is not None and not self._paused:
@@ -126,11 +145,13 @@ class BodyRelay(Protocol):
         """The client is gone: forget it and close the upstream."""
         self._ended = True
         self._stop_timer()
+        self._stop_deadline()
         self._close_upstream()
 
     def _end(self, outcome: Finished | Failed) -> None:
         self._ended = True
         self._stop_timer()
+        self._stop_deadline()
         self._done.callback(outcome)
 
     def _upstream_silent(self) -> None:
@@ -142,6 +163,11 @@ class BodyRelay(Protocol):
                 code="upstream_idle",
             )
         )
+
+    def _took_too_long(self) -> None:
+        self._deadline = None
+        seconds = f"{self._total_timeout:g} s"
+        self._close_upstream_after(_endless(f"takes longer than {seconds} (CHATMOCK_TOTAL_TIMEOUT)"))
 
     def _close_upstream_after(self, refusal: Refusal) -> None:
         self._end(Failed(refusal))
@@ -163,6 +189,19 @@ class BodyRelay(Protocol):
         timer, self._timer = self._timer, None
         if timer is not None and timer.active():
             timer.cancel()
+
+    def _stop_deadline(self) -> None:
+        deadline, self._deadline = self._deadline, None
+        if deadline is not None:
+            deadline.cancel()
+
+
+def _endless(fault: str) -> Refusal:
+    return Refusal(
+        Kind.UPSTREAM_FAILED,
+        f"The upstream's answer {fault}. What came so far is cut short.",
+        code="upstream_limit",
+    )
 
 
 def _misread() -> Refusal:

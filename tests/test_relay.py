@@ -50,7 +50,7 @@ class Bench:
         self.clock = Clock()
         self.out: list[bytes] = []
         self.stalled = 0
-        self.relay = BodyRelay(Coder(breaks), self.write, self.clock, 10, 3, self.stall)
+        self.relay = BodyRelay(Coder(breaks), self.write, self.clock, 10, 3, self.stall, 20, 100)
         self.breaks = breaks
         self.upstream = StringTransport()
         self.relay.makeConnection(self.upstream)
@@ -131,6 +131,21 @@ def test_a_slow_client_pauses_the_upstream_and_stops_its_clock() -> None:
     assert bench.timers() == 0
 
 
+def test_a_client_that_is_full_before_the_body_begins() -> None:
+    clock, stalls, upstream = Clock(), list[int](), StringTransport()
+    relay = BodyRelay(Coder(), bytes, clock, 10, 3, lambda: stalls.append(1))
+    relay.pauseProducing()
+    clock.advance(2)
+    relay.makeConnection(upstream)
+    assert upstream.producerState == "paused"
+    clock.advance(2.9)
+    assert (stalls, len(clock.getDelayedCalls())) == ([], 1)
+    clock.advance(0.1)
+    assert stalls == [1]
+    relay.stopProducing()
+    assert clock.getDelayedCalls() == []
+
+
 def test_cancelling_closes_the_upstream_and_nobody_hears_of_it_again() -> None:
     bench = Bench()
     done = bench.relay.done
@@ -196,3 +211,68 @@ def test_a_client_that_leaves_ends_the_sending_quietly() -> None:
     with pytest.raises(CancelledError):
         fired(done)
     assert (stalls, clock.getDelayedCalls()) == ([], [])
+
+
+# --- totals
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_an_answer_has_so_long_in_all_whoever_is_slow(paused: bool) -> None:
+    bench = Bench()
+    for _ in range(10):
+        bench.clock.advance(1.5)
+        bench.relay.dataReceived(b"a")
+        assert bench.timers() == 2
+    bench.clock.advance(3)
+    if paused:
+        bench.relay.pauseProducing()
+    bench.clock.advance(2)
+    outcome = fired(bench.relay.done)
+    assert isinstance(outcome, Failed)
+    assert (outcome.refusal.kind, outcome.refusal.code) == (Kind.UPSTREAM_FAILED, "upstream_limit")
+    assert "CHATMOCK_TOTAL_TIMEOUT" in outcome.refusal.message
+    assert not outcome.refusal.retryable
+    assert bench.upstream.producerState == "stopped"
+    bench.relay.connectionLost()
+    assert (bench.timers(), bench.stalled) == (0, 0)
+
+
+@pytest.mark.parametrize("end", ["outcome", "close", "silence", "cancel", "leave"])
+def test_no_end_leaves_the_total_running(end: str) -> None:
+    bench = Bench()
+    bench.relay.dataReceived(b"a")
+    match end:
+        case "outcome":
+            bench.relay.dataReceived(b"!")
+        case "close":
+            bench.relay.connectionLost()
+        case "silence":
+            bench.clock.advance(10)
+        case "cancel":
+            bench.relay.done.addErrback(lambda _: None).cancel()
+        case "leave":
+            bench.relay.stopProducing()
+    bench.clock.advance(1)  # the moment in which an upstream may end its body properly
+    assert bench.timers() == 0
+
+
+def test_an_answer_may_be_so_long() -> None:
+    bench = Bench()
+    for _ in range(10):
+        bench.relay.dataReceived(b"a" * 10)
+    assert not bench.relay.done.called
+    bench.relay.dataReceived(b"a")
+    outcome = fired(bench.relay.done)
+    assert isinstance(outcome, Failed)
+    assert outcome.refusal.code == "upstream_limit"
+    assert "100 bytes" in outcome.refusal.message
+    assert b"".join(bench.out) == b"a" * 101, "what has come is passed on"
+    assert bench.upstream.producerState == "stopped"
+    assert bench.timers() == 0
+
+
+def test_an_answer_that_ends_at_its_limit_is_whole() -> None:
+    bench = Bench()
+    bench.relay.dataReceived(b"a" * 100)
+    bench.relay.dataReceived(b"!")
+    assert fired(bench.relay.done) == DONE
