@@ -17,12 +17,14 @@ from chatmock.jsontext import Raw
 from chatmock.login_files import MODELS_FILE, USAGE_FILE, login_files
 from chatmock.providers.chatgpt import ChatGPT, Defaults
 from chatmock.providers.chatgpt.contract import CLIENT_VERSION
-from chatmock.providers.chatgpt.usage_windows import to_json
+from chatmock.providers.chatgpt.usage_windows import read_windows, to_json
+from chatmock.providers.interface import Headers
 from chatmock.settings import SettingError, Settings
 from chatmock.state_files import expanded, read_bounded, state_folder
 from chatmock.threads import Threads
 from chatmock.upstream import Upstream
 from chatmock.usage_record import UsageRecord
+from chatmock.watch import Watch
 
 _MOST_PROMPT_BYTES = 1024 * 1024
 _TEND_SECONDS = 240.0
@@ -61,6 +63,14 @@ class ChatGPTAccount:
             folder / MODELS_FILE, lambda: credentials.account_id, CLIENT_VERSION, time.time, threads
         )
         provider = ChatGPT(settings.chatgpt_base_url, _defaults(settings))
+        watch = Watch(
+            provider.name,
+            provider.title,
+            settings.max_cooldown,
+            reactor,
+            time.time,
+            lambda: credentials.token,
+        )
         account = Account(
             provider,
             OneCall(provider, reactor),
@@ -70,8 +80,9 @@ class ChatGPTAccount:
             settings.chatgpt_aliases,
             list_efforts=settings.expose_reasoning_models,
             forced_model=settings.debug_model,
-            observe=usage.observe,
+            observe=_Observer(usage, watch),
             memory=models,
+            watch=watch,
         )
         tending = LoopingCall(_Tending(credentials).look)
         tending.clock = reactor
@@ -99,6 +110,22 @@ class ChatGPTAccount:
         await self.credentials.stop()
         await self.usage.stop()
         await self._models.stop()
+
+
+@attrs.frozen
+class _Observer:
+    """Reads the headers of every answer: for the record of the limits, and for whether there is usage again."""
+
+    _usage: UsageRecord
+    _watch: Watch
+
+    def __call__(self, headers: Headers) -> None:
+        self._usage.observe(headers)
+        if not self._watch.exhausted or (told := read_windows(headers)) is None:
+            return
+        plan = [window.used_percent for window in told.windows if not window.family]
+        if plan and max(plan) < 100:
+            self._watch.has_usage()
 
 
 @attrs.define

@@ -12,11 +12,14 @@ from typing import Any, ClassVar, Final
 from twisted.python import usage
 
 from chatmock import __version__
+from chatmock.heal_command import HealOptions, heal
 from chatmock.info_command import InfoOptions, info
+from chatmock.keys.command import KeysOptions, keys
 from chatmock.login.command import LoginOptions, LogoutOptions, login, logout
 from chatmock.login.output import OutputFailed, complain, say
 from chatmock.options import ServeOptions
 from chatmock.settings import SettingError
+from chatmock.tls.command import TLSOptions, tls
 
 READER_LEFT: Final = 141
 """The exit status when who reads the output has gone: that of a program which SIGPIPE has ended."""
@@ -31,6 +34,9 @@ class CommandOptions(usage.Options):
         ["login", None, LoginOptions, "Log in to ChatGPT."],
         ["logout", None, LogoutOptions, "Delete the ChatGPT login."],
         ["info", None, InfoOptions, "Tell who is logged in, and what is left of the plan."],
+        ["heal", None, HealOptions, "Have providers asked again that were left alone because they refused."],
+        ["tls", None, TLSOptions, "Make certificates for this machine."],
+        ["keys", None, KeysOptions, "Give clients keys of their own."],
     ]
 
     def opt_version(self) -> None:
@@ -87,6 +93,9 @@ _COMMANDS: Mapping[str, Callable[[Any], int]] = {
     "login": lambda options: login(options, os.environ),
     "logout": lambda options: logout(options, os.environ),
     "info": lambda options: info(options, os.environ, say),
+    "heal": lambda options: heal(options, os.environ, say, complain),
+    "tls": lambda options: tls(options, os.environ, say, complain),
+    "keys": lambda options: keys(options, os.environ, say, complain),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from functools import cached_property
 from typing import Any, Literal
 
@@ -17,18 +17,24 @@ Thinking = Literal["think-tags", "o3", "legacy", "current", "reasoning-content",
 """Forms of the model's thinking (spec chatgpt.md, 3.7); ``current`` is another name of ``legacy``."""
 
 
+def _size(value: Sized | None) -> str:
+    """What the `repr` of a request shows in place of what somebody has said: it must not get into a log."""
+    return "None" if value is None else f"<{type(value).__name__} of {len(value)}>"
+
+
+
 @attrs.frozen
 class Text:
     """Plain text."""
 
-    text: str
+    text: str = attrs.field(repr=_size)
 
 
 @attrs.frozen
 class Image:
     """A picture: a ``data:`` URL that holds it, or an ``https:`` URL the model fetches."""
 
-    url: str
+    url: str = attrs.field(repr=_size)
     detail: str | None = None
 
     @property
@@ -47,14 +53,14 @@ class Attachment:
     """A part that only some models read (audio, files, video), kept as the client's dialect has it."""
 
     kind: str
-    value: Mapping[str, Any]
+    value: Mapping[str, Any] = attrs.field(repr=_size)
 
 
 @attrs.frozen
 class RefusalText:
     """An earlier answer in which the model declined."""
 
-    text: str
+    text: str = attrs.field(repr=_size)
 
 
 @attrs.frozen
@@ -63,7 +69,7 @@ class ToolCall:
 
     id: str
     name: str
-    arguments: str
+    arguments: str = attrs.field(repr=_size)
     """JSON text for a function, free text for a custom tool."""
 
 
@@ -110,8 +116,8 @@ class Tool:
     """A tool the model may call."""
 
     name: str
-    description: str = ""
-    parameters: Mapping[str, Any] | None = None
+    description: str = attrs.field(default="", repr=_size)
+    parameters: Mapping[str, Any] | None = attrs.field(default=None, repr=_size)
     """A JSON Schema of the arguments; None for a custom tool, whose argument is free text."""
     strict: bool = False
 
@@ -131,7 +137,7 @@ class ResponseFormat:
 
     kind: Literal["text", "json_object", "json_schema"] = "text"
     name: str = ""
-    schema: Mapping[str, Any] | None = None
+    schema: Mapping[str, Any] | None = attrs.field(default=None, repr=_size)
     strict: bool = False
 
 
@@ -141,7 +147,7 @@ class Source:
 
     wire: str
     """The dialect's wire name, e.g. ``openai-chat``."""
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] = attrs.field(repr=_size)
     """The decoded JSON. Shared and read-only: copy before changing it."""
 
 
@@ -182,34 +188,34 @@ class ChatRequest:
     include_usage: bool = False
     """Whether a stream is to end with its token counts."""
     tools: tuple[Tool, ...] = ()
-    other_tools: tuple[Mapping[str, Any], ...] = ()
+    other_tools: tuple[Mapping[str, Any], ...] = attrs.field(default=(), repr=_size)
     """Tools that run at the upstream (``{"type": "web_search"}``), as the client's dialect has them."""
     tool_choice: ToolChoice = ToolChoice()
     parallel_tool_calls: bool = True
     choices: int = 1
     """How many answers are wanted side by side (``n``)."""
     max_tokens: int | None = None
-    stop: tuple[str, ...] = ()
+    stop: tuple[str, ...] = attrs.field(default=(), repr=_size)
     reasoning_effort: str | None = None
     response_format: ResponseFormat = ResponseFormat()
     logprobs: bool = False
     top_logprobs: int | None = None
     echo: bool = False
     """Text completion only: whether the answer repeats the prompt first."""
-    extras: Mapping[str, Any] = attrs.field(factory=dict)
+    extras: Mapping[str, Any] = attrs.field(factory=dict, repr=_size)
     """Fields without a home above (sampling, vendor extensions), as OpenAI chat names them."""
     source: Source | None = None
     details: Model | None = None
     """What the catalogue says of the model, set by routing."""
     model_effort: str | None = None
     """The reasoning effort that the model's name ended in; what the request itself says goes before it."""
-    session: str | None = None
+    session: str | None = attrs.field(default=None, repr=_size)
     """The client's own name for the conversation (``X-Session-Id``), which keeps the upstream's prompt cache."""
     upstream_chat: str | None = None
     """The upstream's own chat to go on in (``?chat_id=``), a UUID."""
     resume: Resumption | None = None
     """Set for another try."""
-    note: str = ""
+    note: str = attrs.field(default="", repr=_size)
     """What chatmock itself has to say to the model after the conversation; no part of it."""
     thinking: Thinking = "reasoning-content"
     """How an OpenAI chat client is shown the model's thinking by an upstream of another dialect."""

@@ -23,6 +23,7 @@ from chatmock.login_files import InThread, KeptLogin, LoginFiles
 from chatmock.providers.chatgpt.oauth_errors import ISSUER_TITLE, LoginFailed
 from chatmock.providers.chatgpt.tokens import Tokens
 from chatmock.providers.interface import Credential
+from chatmock.settings import Secret
 from chatmock.upstream import Upstream
 
 _MARGIN = 300.0
@@ -84,6 +85,13 @@ class LoginCredentials:
         self._look()
         tokens = self._login.found.tokens
         return "" if tokens is None else tokens.account_id
+
+    @property
+    def token(self) -> Secret | None:
+        """The access token in use: another one after a login, and after a refresh."""
+        self._look()
+        tokens = self._login.found.tokens
+        return None if tokens is None else tokens.access_token
 
     @property
     def notice(self) -> str:

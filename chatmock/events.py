@@ -142,7 +142,7 @@ class EventOrder:
     def _step(self, event: Event) -> None:
         state = self._state
         if state == "ended":
-            raise OutOfOrder(f"{event!r} after the end")
+            raise OutOfOrder(f"{type(event).__name__} after the end")
         match event:
             case Failed():
                 self._state = "ended"

@@ -20,9 +20,10 @@ from twisted.web.iweb import IRequest
 
 from chatmock.account import Account, Accounts, Opening
 from chatmock.admission.backoff import Backoff
+from chatmock.admission.client import may_use, model_forbidden
 from chatmock.admission.guard import Guard
 from chatmock.admission.limits import Limits
-from chatmock.admission.slots import Slots
+from chatmock.admission.slots import Slots, Turn
 from chatmock.catalogue import choose
 from chatmock.conversation import ChatRequest, Identity
 from chatmock.dialects import Dialect
@@ -32,6 +33,7 @@ from chatmock.events import Failed, Finished
 from chatmock.heads import query_argument, refuse, session_of, set_notes
 from chatmock.relay import BodyRelay
 from chatmock.settings.values import Uuid
+from chatmock.stream_reply import StreamReply
 from chatmock.transcoding import transcoder
 from chatmock.whole_body import WholeBodySender
 
@@ -49,6 +51,10 @@ class Timeouts:
     """Without a record from the upstream."""
     stall: float
     """Without the client taking a byte."""
+    total: float
+    """From the upstream's headers to the end of its answer."""
+    keepalive: float
+    """Without a record for a client that wants a stream, before it is told in comments what it waits for."""
 
 
 @attrs.frozen
@@ -79,13 +85,12 @@ class Exchange:
     """One request and its answer."""
 
     __slots__ = (
-        "_begun",
         "_chat",
         "_desk",
         "_dialect",
         "_identity",
         "_notes",
-        "_producer",
+        "_reply",
         "_request",
     )
 
@@ -94,29 +99,30 @@ class Exchange:
         self._request: Any = request  # IRequest names neither producers nor the transport
         self._dialect = dialect
         self._identity = Identity(secrets.token_hex(12), int(time.time()))
-        self._begun = False
         self._chat = _NOTHING_ASKED
         self._notes: dict[str, str] = {}
+        self._reply = StreamReply(request, dialect, desk.clock, self._notes, self._forget_what_was_asked)
 
     async def run(self) -> bytes | None:
         """The whole life; see :meth:`Desk.answer`."""
         desk, request = self._desk, self._request
-        request.setHeader(b"x-request-id", b"req_" + self._identity.id.encode())
         try:
-            desk.guard.admit(request)
             assert request.content is not None, "a route is asked after the body has come"
             self._chat, notes = desk.limits.apply(self._dialect.parse(request.content.read()))
+            desk.guard.spend(request.client)
             request.content.close()
             self._take_from_around(request)
             self._notes.update(notes)
-            account = await self._route()
-            permit = await desk.slots.acquire()
-            try:
-                return await self._ask(account)
-            finally:
-                permit.release()
+            if self._chat.stream:
+                self._reply.keep_alive(desk.timeouts.keepalive)
+            return await self._in_turn(await self._route())
         except Refusal as refusal:
-            return refuse(request, self._dialect, refusal, self._notes)
+            if not self._reply.begun:
+                return refuse(request, self._dialect, refusal, self._notes)
+            self._reply.finish(self._told(Failed(refusal)))
+            return None
+        finally:
+            self._reply.stop()
 
     def _take_from_around(self, request: IRequest) -> None:
         """Take what stands beside the body: the conversation's name in a header, the upstream's chat in the URL.
@@ -143,6 +149,8 @@ class Exchange:
         asked = chat.model or self._default_model(wanted, default)
         catalogues = {name: known[name] for name in desk.accounts.reachable(asked, wanted)}
         choice = choose(asked, wanted, default, catalogues)
+        if not may_use(self._request.client.key, choice.model):
+            raise model_forbidden(choice.model)
         details = (catalogues[choice.provider].models or {}).get(choice.model)
         self._chat = attrs.evolve(chat, model=choice.model, model_effort=choice.effort, details=details)
         account = desk.accounts.by_name[choice.provider]
@@ -168,19 +176,36 @@ class Exchange:
             )
         return model
 
+    async def _in_turn(self, account: Account) -> bytes | None:
+        """Wait for a permit, and ask."""
+        turn = self._desk.slots.join(self._request.client)
+        if turn.queued:
+            self._reply.waits(lambda _: f"waiting in the queue{_in_place(turn)}")
+        permit = await turn.permit
+        title = account.provider.title
+        self._reply.waits(lambda seconds: f"waiting for {title}, {seconds:.0f} s")
+        try:
+            return await self._ask(account)
+        except Refusal:
+            permit.refund()
+            raise
+        finally:
+            permit.release()
+
     async def _ask(self, account: Account) -> bytes | None:
-        """Ask the upstream, again where that makes sense: after a passing fault, or once with a changed request."""
+        """Ask the upstream, again where that makes sense: after a passing fault, or with a changed request, once
+        for each kind of refusal."""
         sent = 0
-        amended = False
+        amended: set[str | None] = set()
         while True:
             sent += 1
             try:
                 return await self._try(account)
             except Refusal as refusal:
                 self._chat = attrs.evolve(self._chat, resume=refusal.resume)
-                amendment = None if amended else account.provider.amend(self._chat, refusal)
+                amendment = None if refusal.code in amended else account.provider.amend(self._chat, refusal)
                 if amendment is not None:
-                    amended = True
+                    amended.add(refusal.code)
                     self._chat = amendment.chat
                     self._notes.update(amendment.notes)
                     continue
@@ -204,14 +229,16 @@ class Exchange:
             del opening  # a stream may last, and what was asked is not needed any more
             outcome = await done
         finally:
+            self._reply.attach(None)
             close(outcome)
         if isinstance(outcome, Failed):
-            if not self._begun:
+            if not self._reply.answered:
                 raise outcome.refusal
-            self._request.write(self._dialect.encoder(self._chat, self._identity).encode([outcome]))
+            self._reply.finish(self._told(outcome))
         elif not self._chat.stream:
             return await self._write_whole(b"".join(whole))
-        self._request.unregisterProducer()
+        else:
+            self._reply.finish()
         return None
 
     def _relay(self, account: Account, opening: Opening, whole: list[bytes]) -> Deferred[Finished | Failed]:
@@ -219,30 +246,24 @@ class Exchange:
         desk = self._desk
         relay = BodyRelay(
             transcoder(account.provider, self._dialect, self._chat, self._identity, opening.decoder),
-            self._write_record if self._chat.stream else whole.append,
+            self._reply.write if self._chat.stream else whole.append,
             desk.clock,
             desk.timeouts.idle,
             desk.timeouts.stall,
             self._drop_client,
+            desk.timeouts.total,
         )
-        self._producer = relay
+        self._reply.attach(relay)
         opening.response.deliverBody(relay)
         return relay.done
 
-    def _write_record(self, data: bytes) -> None:
-        """Write a piece of a stream; the first one brings the status and the headers."""
-        request = self._request
-        if not self._begun:
-            self._begun = True
-            # It will not be asked again: what was asked can go while the answer lasts.
-            self._chat = attrs.evolve(self._chat, messages=(), tools=(), source=None, extras={})
-            request.setResponseCode(200)
-            request.setHeader(b"content-type", self._dialect.stream_type.encode())
-            request.setHeader(b"cache-control", b"no-store")
-            request.setHeader(b"x-accel-buffering", b"no")
-            set_notes(request, self._notes)
-            request.registerProducer(self._producer, True)
-        request.write(data)
+    def _forget_what_was_asked(self) -> None:
+        """It will not be asked again, and can go while the answer lasts."""
+        self._chat = attrs.evolve(self._chat, messages=(), tools=(), source=None, extras={})
+
+    def _told(self, outcome: Failed) -> bytes:
+        """The end of a stream that says that it has failed."""
+        return self._dialect.encoder(self._chat, self._identity).encode([outcome])
 
     async def _write_whole(self, body: bytes) -> bytes | None:
         """A complete answer; a large one at the client's pace, else the idle timer would cut a slow reader."""
@@ -263,3 +284,9 @@ class Exchange:
         transport = self._request.transport
         if transport is not None:
             transport.abortConnection()
+
+
+def _in_place(turn: Turn) -> str:
+    """Where it stands in the queue; nothing in the moment between the grant and its being told."""
+    place = turn.place
+    return "" if place is None else f", {place.words}"

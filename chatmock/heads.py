@@ -10,6 +10,8 @@ from chatmock.dialects import Dialect
 from chatmock.errors import Kind, Refusal
 
 _MOST_SESSION_CHARS = 256
+_RETRY_AFTER = 5.0
+"""Seconds to tell who came too often where nobody knows better: a 429 always says when to come again (security.md, P14)."""
 
 
 def session_of(request: IRequest) -> str | None:
@@ -37,12 +39,11 @@ def refuse(
     request.setHeader(b"content-type", b"application/json")
     request.setHeader(b"cache-control", b"no-store")
     request.setHeader(b"content-length", b"%d" % len(body))
-    if refusal.retry_after is not None and refusal.kind in (
-        Kind.RATE_LIMITED,
-        Kind.USAGE_EXHAUSTED,
-        Kind.OVERLOADED,
-    ):
-        request.setHeader(b"retry-after", b"%d" % max(int(refusal.retry_after + 0.999), 1))
+    wait = refusal.retry_after
+    if wait is None and refusal.kind is Kind.RATE_LIMITED:
+        wait = _RETRY_AFTER
+    if wait is not None:
+        request.setHeader(b"retry-after", b"%d" % max(int(wait + 0.999), 1))
     set_notes(request, notes or {})
     return body
 

@@ -30,7 +30,7 @@ class Head:
 
     status: int
     phrase: bytes
-    fields: Sequence[tuple[bytes, bytes]]
+    fields: Sequence[tuple[bytes, bytes]] = attrs.field(repr=False)
     """Names in lower case, in their order."""
     minor_version: int = 1
 
@@ -47,6 +47,7 @@ class ResponseReader:
         "_chunk_ends",
         "_chunked",
         "_in_trailer",
+        "_interim",
         "_left",
         "complete",
         "head",
@@ -62,6 +63,8 @@ class ResponseReader:
         """Whether the connection may be used again after it."""
         self._buffer = b""
         self._chunked = False
+        self._interim = 0
+        """Bytes of the heads that announce another one (1xx)."""
         self._left: int | None = None
         """Bytes still to come of the body, or of the chunk; None for up to the connection's end."""
         self._chunk_ends = False
@@ -70,7 +73,9 @@ class ResponseReader:
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes, return those of the body among them.
 
-        :raises BadResponse: when they cannot go on a response; also for any byte after the end.
+        What comes behind the response is nobody's: it is dropped, and the connection is not used again.
+
+        :raises BadResponse: when they cannot go on a response.
         """
         if self.head is None:
             self._buffer += data
@@ -79,14 +84,15 @@ class ResponseReader:
             data, self._buffer = self._buffer, b""
         if self.complete:
             if data:
-                raise BadResponse("more bytes than the response has")
+                self.keep_alive = False
             return b""
         if self._chunked:
             return self._read_chunks(self._buffer + data if self._buffer else data)
         if self._left is None:
             return data
         if len(data) > self._left:
-            raise BadResponse("more bytes than the response has")
+            data = data[: self._left]
+            self.keep_alive = False
         self._left -= len(data)
         self.complete = self._left == 0
         return data
@@ -112,7 +118,7 @@ class ResponseReader:
     def _read_head(self) -> bool:
         while True:
             end = self._buffer.find(b"\r\n\r\n")
-            if end > HEAD_LIMIT or (end < 0 and len(self._buffer) > HEAD_LIMIT):
+            if self._interim + (end if end >= 0 else len(self._buffer)) > HEAD_LIMIT:
                 raise BadResponse("a head that is too large")
             if end < 0:
                 return False
@@ -125,6 +131,7 @@ class ResponseReader:
                 return True
             if head.status == 101:
                 raise BadResponse("a switch of protocols that nobody asked for")
+            self._interim += end + 4
 
     def _frame(self, head: Head) -> None:
         """Find out how the body ends (RFC 9112 section 6.3)."""
@@ -195,7 +202,7 @@ class ResponseReader:
                 raise BadResponse("a trailer that is too large")
             return
         if len(rest) > end + 2:
-            raise BadResponse("more bytes than the response has")
+            self.keep_alive = False
         self._buffer = b""
         self.complete = True
 

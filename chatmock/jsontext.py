@@ -10,15 +10,18 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 __all__ = [
+    "Annotated",
     "JSONError",
+    "Meta",
     "Raw",
     "Struct",
+    "check_foreign",
     "convert",
     "dumps",
     "indented",
@@ -26,6 +29,7 @@ __all__ = [
     "loads_object",
     "loads_strictly",
     "reader",
+    "schemas",
 ]
 
 T = TypeVar("T")
@@ -68,6 +72,16 @@ def loads_object(data: bytes | str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise JSONError("expected a JSON object")
     return value
+
+
+def check_foreign(data: bytes) -> None:
+    """Look at text that is passed on as it is, and that may hold what other readers stumble over.
+
+    :raises JSONError: as :func:`loads`, also for numbers that nobody can hold and for more than :data:`MOST_DEPTH` levels.
+    """
+    if not _shallow(data):
+        raise JSONError(f"it is nested more than {MOST_DEPTH} levels deep")
+    loads(data)
 
 
 def loads_strictly(data: bytes) -> dict[str, Any]:
@@ -168,3 +182,9 @@ def reader(shape: type[T]) -> Callable[[bytes], T]:
             raise JSONError(str(error)) from None
 
     return read
+
+
+def schemas(shape: type[Struct]) -> dict[str, dict[str, Any]]:
+    """The JSON Schemas of *shape* and of the structs in it, by class name; ``$ref`` ends in such a name."""
+    _, components = msgspec.json.schema_components([shape])
+    return components

@@ -14,6 +14,8 @@ from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from chatmock import jsontext
+from chatmock.admission.owner import check_owner
+from chatmock.admission.queue_report import queue_body
 from chatmock.catalogue import Catalogue, Row, listing, unknown_model
 from chatmock.conversation import Thinking
 from chatmock.dialects import OpenAIChat, OpenAICompletions
@@ -21,6 +23,9 @@ from chatmock.dialects.openai_models import model_body, models_body
 from chatmock.errors import Kind, Refusal
 from chatmock.exchange import Desk
 from chatmock.heads import refuse
+from chatmock.openapi import Facts, document
+from chatmock.readiness import heal, readiness
+from chatmock.tls.page import Document
 
 _OPENAI = OpenAIChat()
 """For refusals, which are the same in every form of thinking."""
@@ -34,8 +39,11 @@ class Routes:
     app.url_map.merge_slashes = False
     log = Logger()
 
-    def __init__(self, desk: Desk, thinking: Thinking) -> None:
+    def __init__(
+        self, desk: Desk, thinking: Thinking, public: Callable[[str], Document | None] = lambda _: None
+    ) -> None:
         self._desk = desk
+        self._public = public
         self._chat = OpenAIChat(thinking)
         self._started = int(time.time())
 
@@ -67,13 +75,22 @@ class Routes:
         return await self._read(request, body)
 
     @app.route("/v1/usage", methods=["GET"])
-    def usage(self, request: IRequest) -> bytes:
+    def usage(self, request: Any) -> bytes:
         """What is left of the owner's plans, as the upstreams last told."""
         try:
-            self._desk.guard.admit(request)
+            self._desk.guard.spend(request.client)
         except Refusal as refusal:
             return refuse(request, _OPENAI, refusal)
         return _json(request, self._desk.limits_left())
+
+    @app.route("/api/queue", methods=["GET"])
+    def queue(self, request: Any) -> bytes:
+        """How many wait, and where the client that asks stands among them; never queued itself."""
+        try:
+            self._desk.guard.spend(request.client)
+        except Refusal as refusal:
+            return refuse(request, _OPENAI, refusal)
+        return _json(request, queue_body(self._desk.slots.report(request.client)))
 
     @app.route("/health", methods=["GET"])
     @app.route("/healthz", methods=["GET"])
@@ -84,19 +101,46 @@ class Routes:
 
     @app.route("/readyz", methods=["GET"])
     def ready(self, request: IRequest) -> bytes:
-        """Which providers are usable; there is always one, or the daemon would not have started."""
-        return _json(
-            request, jsontext.dumps({"status": "ok", "providers": sorted(self._desk.accounts.ready)})
-        )
+        """Which providers are usable; 503 while none is."""
+        is_ready, body = readiness(self._desk.accounts)
+        request.setResponseCode(200 if is_ready else 503)
+        return _json(request, body)
+
+    @app.route("/openapi.json", methods=["GET"])
+    def description(self, request: Any) -> bytes:
+        """All of these routes, for programs: OpenAPI."""
+        try:
+            self._desk.guard.spend(request.client)
+        except Refusal as refusal:
+            return refuse(request, _OPENAI, refusal)
+        return _json(request, document(self._facts()))
+
+    @app.route("/api/providers/<name>/heal", methods=["POST"])
+    def heal_provider(self, request: IRequest, name: str) -> bytes:
+        """Have a provider asked again that is left alone, by the owner's command."""
+        try:
+            check_owner(request)
+            return _json(request, heal(self._desk.accounts, name))
+        except Refusal as refusal:
+            return refuse(request, _OPENAI, refusal)
+
+    @app.route("/ca", methods=["GET"])
+    @app.route("/ca.pem", methods=["GET"])
+    def authority(self, request: IRequest) -> bytes:
+        """How to trust the daemon's own certificate authority, and its certificate, for everybody."""
+        document = self._public("/ca.pem" if request.path == b"/ca.pem" else "/ca")
+        if document is None:
+            return refuse(request, _OPENAI, _routing_refusal(NotFound(), request))
+        for name, value in document.headers.items():
+            request.setHeader(name.encode(), value.encode())
+        request.setHeader(b"content-length", b"%d" % len(document.body))
+        return document.body
 
     @app.route("/", methods=["OPTIONS"])
     @app.route("/<path:path>", methods=["OPTIONS"])
-    def preflight(self, request: IRequest, path: str = "") -> bytes:
+    def preflight(self, request: Any, path: str = "") -> bytes:
         """A browser asks before it lets a page ask."""
-        if self._desk.guard.allow_origin(request):
-            request.setHeader(b"access-control-allow-methods", b"GET, POST, OPTIONS")
-            request.setHeader(b"access-control-allow-headers", b"authorization, content-type")
-            request.setHeader(b"access-control-max-age", b"600")
+        self._desk.guard.preflight(request)
         request.setResponseCode(204)
         return b""
 
@@ -119,14 +163,27 @@ class Routes:
         message = "chatmock failed to handle this request. Its log says why; please report it."
         return refuse(request, _OPENAI, Refusal(Kind.INTERNAL, message))
 
+    def _facts(self) -> Facts:
+        desk = self._desk
+        by_name = desk.accounts.by_name
+        usable = tuple(desk.accounts.ready)
+        return Facts(
+            key_needed=desk.guard.access.needed,
+            providers=usable,
+            accounts=tuple(by_name),
+            has_chats=any(by_name[name].has_chats for name in usable),
+            max_messages=desk.limits.max_messages,
+            max_message_chars=desk.limits.max_message_chars,
+        )
+
     def _rows(self, known: Mapping[str, Catalogue]) -> list[Row]:
         accounts = self._desk.accounts
         return listing(accounts.default, {name: known[name] for name in accounts.offered})
 
-    async def _read(self, request: IRequest, body: Callable[[Mapping[str, Catalogue]], bytes]) -> bytes:
-        """A question about the catalogue: admitted like any other, never queued."""
+    async def _read(self, request: Any, body: Callable[[Mapping[str, Catalogue]], bytes]) -> bytes:
+        """A question about the catalogue: counted like any other, never queued."""
         try:
-            self._desk.guard.admit(request)
+            self._desk.guard.spend(request.client)
             return _json(request, body(await self._desk.discovery.catalogues()))
         except Refusal as refusal:
             return refuse(request, _OPENAI, refusal)

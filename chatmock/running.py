@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from twisted.internet import reactor
-from twisted.logger import Logger, globalLogBeginner, textFileLogObserver
+from twisted.logger import Logger, globalLogBeginner, globalLogPublisher, textFileLogObserver
 
-from chatmock.logs import level_filter
+from chatmock.hardening import harden
+from chatmock.logs import level_filter, withhold_messages
+from chatmock.monotonic import use_monotonic_time
 from chatmock.service import make_service
 from chatmock.settings import SettingError, Settings
 
 
 def run(settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM; returns the exit status."""
+    harden(os.environ)
+    withhold_messages(globalLogPublisher)
     globalLogBeginner.beginLoggingTo(
         [level_filter(textFileLogObserver(sys.stderr), settings)], redirectStandardIO=False
     )
+    use_monotonic_time(reactor)
     try:
         service = make_service(settings, reactor, _announce)
         service.privilegedStartService()

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import random
 import resource
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
-from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString, wrapServerTLS
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamServerEndpoint
+from twisted.internet.interfaces import IListeningPort, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 
 from chatmock.account import Account, Accounts, FixedCredential, OneCall
 from chatmock.admission.backoff import Backoff
+from chatmock.admission.exposure import check_exposure
+from chatmock.admission.fair_queue import FairQueue
 from chatmock.admission.guard import Guard
 from chatmock.admission.limits import Limits
 from chatmock.admission.slots import Slots
 from chatmock.banner import banner
-from chatmock.certificates import server_options
 from chatmock.chatgpt_account import ChatGPTAccount
+from chatmock.connection_counts import ConnectionCounts
 from chatmock.conversation import Thinking
 from chatmock.discovery import Discovery
+from chatmock.endpoints import make_endpoints
 from chatmock.exchange import Desk, Timeouts
+from chatmock.http_channel import Bounds
+from chatmock.keys.live import LiveKeys
 from chatmock.listening import BoundedSite
 from chatmock.playback import DemoUpstream
 from chatmock.providers import PROVIDERS
@@ -34,8 +39,11 @@ from chatmock.qwen_account import QwenAccount
 from chatmock.routes import Routes
 from chatmock.settings import PROVIDERS as NAMES
 from chatmock.settings import Settings
+from chatmock.signals import on_hangup
 from chatmock.threads import Threads
+from chatmock.tls.keeper import CertificateKeeper
 from chatmock.upstream import Upstream, UpstreamClient
+from chatmock.watch import Watch
 
 Announce = Callable[[str], object]
 _THREADS = 3
@@ -56,36 +64,14 @@ def keyed_accounts(
                 demo_upstream if name == "demo" else upstream,
                 getattr(settings, f"{name}_models", ()),
                 getattr(settings, f"{name}_aliases", {}),
+                watch=_watch(name, provider.title, settings, clock),
             )
     return accounts
 
 
-def make_endpoints(settings: Settings, reactor: Any) -> Sequence[tuple[str, IStreamServerEndpoint]]:
-    """What to listen on: ``(scheme, endpoint)`` for each.
-
-    :raises SettingError: when the certificate is not usable.
-    :raises ValueError: when an ``--endpoint`` is no endpoint description.
-    """
-    kind = TCP6ServerEndpoint if ":" in settings.host else TCP4ServerEndpoint
-
-    def tcp(port: int) -> IStreamServerEndpoint:
-        endpoint: IStreamServerEndpoint = kind(reactor, port, interface=settings.host)
-        return endpoint
-
-    endpoints = []
-    if settings.tls_cert is not None and settings.tls_key is not None:
-        options = server_options(settings.tls_cert, settings.tls_key)
-        if settings.tls_port is None:
-            endpoints.append(("https", wrapServerTLS(options, tcp(settings.port))))
-        else:
-            endpoints.append(("http", tcp(settings.port)))
-            endpoints.append(("https", wrapServerTLS(options, tcp(settings.tls_port))))
-    elif not settings.endpoints:
-        endpoints.append(("http", tcp(settings.port)))
-    for description in settings.endpoints:
-        scheme = "https" if description.startswith(("ssl:", "tls:")) else "http"
-        endpoints.append((scheme, serverFromString(reactor, description)))
-    return endpoints
+def _watch(name: str, title: str, settings: Settings, clock: IReactorTime) -> Watch | None:
+    """The watch over a provider; none over the demo, which fails where it is told to, and has no account to spare."""
+    return None if name == "demo" else Watch(name, title, settings.max_cooldown, clock, time.time)
 
 
 class ChatmockService(Service):
@@ -101,6 +87,11 @@ class ChatmockService(Service):
     ) -> None:
         self._settings = settings
         self._reactor = reactor
+        self._threads = Threads(reactor, _THREADS)
+        self._keys = LiveKeys.of(settings, reactor, self._threads)
+        self._keys.load()
+        self._guard = Guard.of(settings, reactor, self._keys)
+        self._warnings = check_exposure(settings, self._keys.any)
         self._announce = announce
         self._client = UpstreamClient(
             reactor,
@@ -109,17 +100,23 @@ class ChatmockService(Service):
             settings.max_concurrency,
             policy,
         )
-        self._threads = Threads(reactor, _THREADS)
         self._chatgpt = ChatGPTAccount.of(settings, self._client, reactor, self._threads)
         keyed = keyed_accounts(settings, self._client, DemoUpstream(reactor), reactor)
-        self._qwen = QwenAccount.of(settings, self._client, reactor, self._threads)
+        self.qwen = QwenAccount.of(settings, self._client, reactor, self._threads)
         known = {"chatgpt": self._chatgpt.account, **keyed}
-        if self._qwen is not None:
-            known["qwen"] = self._qwen.account
+        if self.qwen is not None:
+            known["qwen"] = self.qwen.account
         self.accounts = Accounts({name: known[name] for name in NAMES if name in known}, settings.provider)
-        self.slots = Slots(settings.max_concurrency, settings.queue_limit, settings.queue_timeout, reactor)
+        self.slots = Slots(
+            settings.max_concurrency,
+            FairQueue(settings.queue_limit, settings.client_queue_limit),
+            settings.queue_timeout,
+            reactor,
+        )
         self._discovery = Discovery(self.accounts.by_name, reactor)
-        self._endpoints = make_endpoints(settings, reactor)
+        self._certificates = CertificateKeeper.of(settings, reactor, time.time, self._threads)
+        self._endpoints = make_endpoints(settings, reactor, self._certificates.certificate)
+        self._forget_hangup: Callable[[], None] = lambda: None
         self._ports: list[IListeningPort] = []
         self.urls: list[str] = []
         """Where it listens, once it does, without a path."""
@@ -143,7 +140,12 @@ class ChatmockService(Service):
         super().startService()
         if not self._ports:
             self.privilegedStartService()
+        for warning in self._warnings:
+            self.log.warn("{warning}", warning=warning)
+        self._forget_hangup = on_hangup(self._reactor, self._certificates.reload)
         self._announce(self._banner())
+        self._keys.start()
+        self._certificates.start()
         self._chatgpt.start()
         self._discovery.current()
 
@@ -153,11 +155,14 @@ class ChatmockService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        self._forget_hangup()
         self._discovery.stop()
         ports, self._ports = self._ports, []
         await gatherResults([maybeDeferred(port.stopListening) for port in ports])
-        stopping = [self._chatgpt.stop()] if self._qwen is None else [self._chatgpt.stop(), self._qwen.stop()]
+        stopping = [self._chatgpt.stop()] if self.qwen is None else [self._chatgpt.stop(), self.qwen.stop()]
         await gatherResults([Deferred.fromCoroutine(each) for each in stopping])
+        await self._keys.stop()
+        await self._certificates.stop()
         self._threads.stop()
         self._client.close()
 
@@ -166,20 +171,30 @@ class ChatmockService(Service):
         limits = Limits.of(settings)
         desk = Desk(
             clock=clock,
-            guard=Guard.of(settings, clock),
+            guard=self._guard,
             limits=limits,
             slots=self.slots,
             backoff=Backoff(random.random),
-            timeouts=Timeouts(settings.idle_timeout, settings.stall_timeout),
+            timeouts=Timeouts(
+                idle=settings.idle_timeout,
+                stall=settings.stall_timeout,
+                total=settings.total_timeout,
+                keepalive=settings.keepalive_after,
+            ),
             accounts=self.accounts,
             discovery=self._discovery,
             limits_left=self._chatgpt.limits_left,
             default_model=settings.model,
         )
         return BoundedSite(
-            Routes(desk, cast("Thinking", settings.reasoning_compat)).app.resource(),
+            Routes(
+                desk, cast("Thinking", settings.reasoning_compat), self._certificates.document
+            ).app.resource(),
             clock,
             limits.max_body_bytes,
+            self._guard,
+            Bounds(stall_seconds=settings.stall_timeout),
+            ConnectionCounts.of(settings),
         )
 
     def _opened(self, port: IListeningPort, scheme: str) -> None:
@@ -207,13 +222,13 @@ class ChatmockService(Service):
             accounts.offered,
             [(name, needs[name]) for name in NAMES if name not in ready],
             settings.model or accounts.by_name[default].provider.default_model,
-            settings.require_auth,
+            self._guard.access.needed,
             self._notices(),
         )
 
     def _notices(self) -> Sequence[str]:
-        notices = [self._chatgpt.notice, "" if self._qwen is None else self._qwen.notice]
-        return [notice for notice in notices if notice]
+        notices = [self._chatgpt.notice, "" if self.qwen is None else self.qwen.notice]
+        return [notice for notice in (*notices, *self._certificates.notices) if notice]
 
 
 def make_service(
@@ -222,7 +237,7 @@ def make_service(
     """The daemon for *settings*, not started yet.
 
     :param policy: how upstreams' certificates are checked; by the system's authorities unless given.
-    :raises SettingError: when a setting cannot be put into practice.
+    :raises SettingError: when a setting cannot be put into practice, or would open the daemon to whoever reaches it.
     """
     raise_descriptor_limit()
     return ChatmockService(settings, reactor, announce, policy)

@@ -111,8 +111,7 @@ class ConnectionPool:
 
         factory = Factory.forProtocol(lambda: UpstreamConnection(self._keep, self._lost))
         factory.noisy = False
-        opening: Deferred[Any] = endpoint.connect(factory)
-        return opening.addCallback(opened)
+        return _leavable(endpoint.connect(factory)).addCallback(opened)
 
     def close(self) -> None:
         """Close every connection, whatever it is doing; none is kept from now on."""
@@ -147,6 +146,29 @@ class ConnectionPool:
             timer.cancel()
 
 
+def _leavable(connecting: Deferred[Any]) -> Deferred[Any]:
+    """*connecting*, which when it is cancelled fails with :exc:`CancelledError` in every state.
+
+    Twisted's own says of a name that is still being looked up that there is no such host.
+    """
+    left = False
+
+    def leave(_: object) -> None:
+        nonlocal left
+        left = True
+        connecting.cancel()
+
+    def told(result: Any) -> None:
+        if not left:
+            waiter.callback(result)
+        elif isinstance(result, UpstreamConnection):
+            result.abort()  # it came before the endpoint could be stopped
+
+    waiter: Deferred[Any] = Deferred(leave)
+    connecting.addBoth(told)
+    return waiter
+
+
 @implementer(IAgent)
 class UpstreamAgent:
     """An :class:`IAgent` for APIs, over a :class:`ConnectionPool`.
@@ -170,8 +192,7 @@ class UpstreamAgent:
 
         Fails as endpoints do, with :exc:`ResponseNeverReceived`, :exc:`ResponseFailed`, :exc:`EncodedAnswer`
         or, without a head in time, :exc:`~twisted.internet.defer.TimeoutError`.
-        Cancelling closes the connection and fails with :exc:`CancelledError`, or while it is being opened with
-        :exc:`ConnectingCancelledError`.
+        Cancelling closes the connection and fails with :exc:`CancelledError`.
         """
         if bodyProducer is not None and not isinstance(bodyProducer, WholeBody):
             raise TypeError("the body of a request must be whole")

@@ -19,6 +19,8 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.logger import LogLevel, globalLogPublisher
 
+from chatmock.monotonic import use_monotonic_time
+from chatmock.qwen_calls import QwenCalls
 from chatmock.service import ChatmockService, make_service
 from chatmock.settings import Secret, Settings
 from tests.upstreams.chatgpt_backend import ChatGPTBackend
@@ -27,6 +29,7 @@ from tests.upstreams.openai_server import OpenAIServer
 from tests.upstreams.qwen_server import TOKEN, QwenServer
 
 KEY = "upstream-key"
+use_monotonic_time(reactor)
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +93,12 @@ class Daemon:
     def url(self) -> str:
         """Without a path."""
         return self.service.urls[0]
+
+    @property
+    def qwen(self) -> QwenCalls:
+        """The calls of its Qwen account."""
+        assert self.service.qwen is not None
+        return self.service.qwen.calls
 
     def sdk(self, **more: Any) -> openai.OpenAI:
         """An OpenAI client of it that does not try again by itself."""
@@ -233,15 +242,19 @@ async def site() -> AsyncIterator[QwenServer]:
     assert server.faults == []
 
 
-@pytest.fixture
-def start_qwen(start: Start, site: QwenServer) -> Start:
-    """Start a daemon whose Qwen is the fake one, with given settings."""
+@pytest_twisted.async_yield_fixture()
+async def start_qwen(start: Start, site: QwenServer) -> AsyncIterator[Start]:
+    """Start a daemon whose Qwen is the fake one, with given settings; in the end no turn is held and no stop under way."""
+    calls: list[QwenCalls] = []
 
     def start_daemon(**settings: Any) -> Daemon:
         qwen = {"qwen_base_url": site.url, "qwen_auth_token": Secret(TOKEN), "max_concurrency": 8}
-        return start(**{"provider": "qwen", **qwen, **settings})
+        daemon = start(**{"provider": "qwen", **qwen, **settings})
+        calls.append(daemon.qwen)
+        return daemon
 
-    return start_daemon
+    yield start_daemon
+    await until(lambda: all(each.idle for each in calls))
 
 
 @pytest.fixture

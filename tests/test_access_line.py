@@ -24,7 +24,7 @@ async def test_the_line(start: Start) -> None:
         await http(daemon, "GET", "/v1/models?key=s3cret", Authorization="Bearer s3cret")
         client = await connect(daemon)
         assert client.transport is not None
-        client.transport.write(b"GET /v1/{x} HTTP/1.0\r\nHost: x\r\n\r\n")
+        client.transport.write(b"GET /v1/{x} HTTP/1.0\r\nHost: localhost\r\n\r\n")
         await client.lost
     finally:
         globalLogPublisher.removeObserver(observe)

@@ -37,6 +37,11 @@ def read(stream: bytes, cuts: list[int] | None = None) -> tuple[ResponseReader, 
         (CHUNKED + b"3\r\nabc\r\n0\r\nTrailer: x\r\nMore: y\r\n\r\n", b"abc", True, True),
         (CHUNKED + b"3\r\nabc\r\n0\r\n", b"abc", False, True),
         (CHUNKED + b"3\r\nab", b"ab", False, True),
+        (OK + b"Content-Length: 1\r\n\r\nab", b"a", True, False),
+        (OK + b"Content-Length: 0\r\n\r\nab", b"", True, False),
+        (CHUNKED + b"1\r\na\r\n0\r\n\r\nmore", b"a", True, False),
+        (CHUNKED + b"1\r\na\r\n0\r\nT: x\r\n\r\n" + OK, b"a", True, False),
+        (b"HTTP/1.1 204 No Content\r\n\r\nab", b"", True, False),
     ],
 )
 def test_framing(stream: bytes, body: bytes, complete: bool, keep_alive: bool) -> None:
@@ -71,14 +76,12 @@ def test_chunks_at_any_split(pieces: list[bytes], data: st.DataObject) -> None:
         OK + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n",
         OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
-        OK + b"Content-Length: 1\r\n\r\nab",
         CHUNKED + b"x\r\n",
         CHUNKED + b"-1\r\n",
         CHUNKED + b"0x3\r\nabc\r\n",
         CHUNKED + b"3\r\nabcde",
         CHUNKED + b"3\r\nabc\rX",
         CHUNKED + b"1" * 2000,
-        CHUNKED + b"0\r\n\r\nmore",
         CHUNKED + b"0\r\n" + b"T: x\r\n" * 20_000,
     ],
 )
@@ -95,6 +98,13 @@ def test_an_endless_head_is_refused_in_time() -> None:
     with pytest.raises(BadResponse, match="too large"):
         for _ in range(HEAD_LIMIT):
             reader.feed(b"X: y\r\n")
+
+
+def test_endless_announcements_are_refused_in_time() -> None:
+    reader = ResponseReader()
+    with pytest.raises(BadResponse, match="too large"):
+        for _ in range(HEAD_LIMIT):
+            reader.feed(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 def test_the_end_of_the_connection_ends_only_what_says_so() -> None:

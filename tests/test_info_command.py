@@ -72,6 +72,7 @@ class Machine:
             "CHATGPT_LOCAL_HOME": str(self.own),
             "PYTHONPATH": str(ROOT),
             "TZ": "UTC",
+            "CHATMOCK_PORT": "1",  # where no daemon is
         }
         return {"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1", **base, **self.more}
 
@@ -143,7 +144,7 @@ def test_json_holds_the_same(machine: Machine) -> None:
     machine.write("own/chatmock_models_cache.json", models())
     status, found = machine.json()
     assert status == 0
-    assert set(found) == {"account", "available_models", "usage_limits", "providers"}
+    assert set(found) == {"account", "available_models", "usage_limits", "providers", "daemon"}
     assert found["account"]["login"] == "acct-1@example.org"
     assert found["account"]["read_only"] is False
     assert [each["slug"] for each in found["available_models"]["models"]] == ["first", "second", "last"]

@@ -13,32 +13,33 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "chatmock"
 
 LAYERS: list[list[str]] = [
-    ["jsontext", "durations", "threads"],
+    ["jsontext", "durations", "threads", "monotonic", "signals", "deadlines"],
     ["errors", "model", "settings"],
     ["conversation", "framing"],
     ["events", "catalogue"],
-    ["answer", "thinking"],
+    ["answer", "thinking", "verdicts"],
     ["dialects", "providers"],
-    ["transcoding", "banner", "account_report"],
-    ["http1"],
-    ["upstream_connection"],
-    ["logs", "certificates", "upstream_agent", "options"],
-    ["upstream", "playback", "state_files"],
-    ["account", "login_files", "issuer", "usage_record", "qwen_uploads", "qwen_turns"],
-    ["heads", "whole_body", "credentials", "catalogue_file", "qwen_stops"],
-    ["admission", "discovery", "relay", "chatgpt_account", "qwen_calls"],
-    ["qwen_account"],
+    ["transcoding", "banner", "account_report", "daemon_report", "health", "openapi"],
+    ["http1", "http_head"],
+    ["upstream_connection", "http_body"],
+    ["logs", "hardening", "certificates", "upstream_agent", "options", "daemon_client"],
+    ["upstream", "playback", "state_files", "endpoints", "watch"],
+    ["account", "login_files", "issuer", "usage_record", "qwen_uploads", "qwen_turns", "tls"],
+    ["heads", "whole_body", "credentials", "catalogue_file", "qwen_stops", "readiness"],
+    ["admission", "discovery", "relay", "stream_reply", "chatgpt_account", "qwen_answer"],
+    ["qwen_calls", "http_request", "connection_counts", "access_log"],
+    ["qwen_account", "keys", "http_channel"],
     ["exchange"],
     ["listening", "routes"],
     ["service"],
-    ["running", "tap", "login", "info_command"],
+    ["running", "tap", "login", "info_command", "heal_command"],
     ["cli"],
     ["__main__"],
 ]
 """From the bottom up: a module imports from its own package and from the lines above its own, never sideways."""
 
-PURE = ["jsontext", "durations", "account_report", "http1", "model", "errors", "settings", "conversation", "framing", "events", "catalogue", "answer", "thinking",
-        "dialects", "providers", "transcoding", "banner", "admission.backoff", "admission.limits", "login.pages"]  # fmt: skip
+PURE = ["jsontext", "durations", "account_report", "daemon_report", "health", "verdicts", "http1", "http_head", "model", "errors", "settings", "conversation", "framing", "events", "catalogue", "answer", "thinking",
+        "dialects", "providers", "transcoding", "banner", "openapi", "admission.backoff", "admission.limits", "admission.client", "admission.exposure", "admission.head", "admission.hosts", "admission.lockout", "admission.origins", "admission.proxies", "admission.rates", "admission.tokens", "admission.fair_queue", "admission.queue_report", "keys.entries", "keys.report", "login.pages", "tls.authority", "tls.trust", "tls.page"]  # fmt: skip
 
 
 def rooms() -> dict[str, int]:

@@ -54,7 +54,7 @@ async def post(daemon: Daemon, **fields: Any) -> RawClient:
     """Connect and send a chat request."""
     client = await connect(daemon)
     body = json.dumps({"model": "m", "messages": HELLO, **fields}).encode()
-    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
     assert client.transport is not None
     client.transport.write(head % len(body) + body)
     return client
@@ -158,7 +158,7 @@ async def test_a_slow_client_pauses_the_upstream(compatible: Daemon, upstream: O
     client = await connect(compatible)
     assert client.transport is not None
     body = json.dumps({"model": "m", "messages": HELLO, "stream": True}).encode()
-    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
     client.transport.write(head + body)
     await until(lambda: bool(client.received))
     client.transport.pauseProducing()

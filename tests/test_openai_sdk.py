@@ -195,7 +195,7 @@ def upstream_error(status: int, **error: Any) -> tuple[int, Any]:
         (*upstream_error(422), openai.BadRequestError, None),
         (*upstream_error(429, code="insufficient_quota"), openai.RateLimitError, "insufficient_quota"),
         (*upstream_error(402, code=402), openai.RateLimitError, "insufficient_quota"),
-        (418, b"<html>teapot</html>", openai.APIStatusError, None),
+        (418, b"<html>teapot</html>", openai.InternalServerError, "upstream_page"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
-from twisted.internet.error import ConnectingCancelledError, ConnectionDone
+from twisted.internet.error import ConnectionDone, DNSLookupError
 from twisted.internet.protocol import Protocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.web.client import BrowserLikePolicyForHTTPS, ResponseDone, ResponseFailed, ResponseNeverReceived
 from twisted.web.http_headers import Headers
 
-from chatmock.upstream_agent import ConnectionPool, EncodedAnswer, UpstreamAgent, WholeBody
+from chatmock.upstream_agent import ConnectionPool, EncodedAnswer, UpstreamAgent, WholeBody, _leavable
+from chatmock.upstream_connection import UpstreamConnection
 from tests.conftest import fired
 
 URI = b"http://127.0.0.1:80/v1/x?y=1"
@@ -203,10 +204,30 @@ def test_leaving_closes_the_connection(when: str) -> None:
     asked = net.ask()
     wire = None if when == "connecting" else net.transports[0] if when == "kept" else net.accept()
     asked.cancel()
-    with pytest.raises((CancelledError, ConnectingCancelledError)):
+    with pytest.raises(CancelledError):
         fired(asked)
     assert wire is None or wire.disconnected
     net.close()
+
+
+def test_leaving_while_a_name_is_looked_up_is_no_fault_of_the_name() -> None:
+    connecting: Deferred[Any] = Deferred(lambda own: own.errback(DNSLookupError("no such host")))
+    waiting = _leavable(connecting)
+    waiting.cancel()
+    with pytest.raises(CancelledError):
+        fired(waiting)
+
+
+def test_a_connection_that_comes_after_one_has_left_is_closed() -> None:
+    late, transport = UpstreamConnection(lambda _: None, lambda _: None), Transport()
+    transport.protocol = late
+    late.makeConnection(transport)
+    connecting: Deferred[Any] = Deferred(lambda own: own.callback(late))  # it cannot be stopped any more
+    waiting = _leavable(connecting)
+    waiting.cancel()
+    with pytest.raises(CancelledError):
+        fired(waiting)
+    assert transport.disconnected
 
 
 def test_a_body_that_is_left_closes_its_connection_but_never_a_later_requests() -> None:
@@ -271,12 +292,23 @@ def test_a_connection_lost_between_head_and_delivery_is_told() -> None:
     net.close()
 
 
-@pytest.mark.parametrize("what", [b"nonsense\r\n\r\n", ANSWER + b"too much"])
-def test_what_is_no_http_closes_the_connection(what: bytes) -> None:
+def test_bytes_behind_an_answer_are_ignored_and_close_the_connection() -> None:
     net = Net()
     asked = net.ask()
     wire = net.accept()
-    wire.protocol.dataReceived(what)
+    wire.protocol.dataReceived(ANSWER + b"hi" + ANSWER)
+    body = Body()
+    fired(asked).deliverBody(body)
+    assert (body.data, type(body.reason)) == (b"hi", ResponseDone)
+    assert wire.disconnected
+    net.close()
+
+
+def test_what_is_no_http_closes_the_connection() -> None:
+    net = Net()
+    asked = net.ask()
+    wire = net.accept()
+    wire.protocol.dataReceived(b"nonsense\r\n\r\n")
     with pytest.raises(ResponseFailed):
         fired(asked)
     assert wire.disconnected

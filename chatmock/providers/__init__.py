@@ -40,8 +40,11 @@ def _adapter(name: str, differences: Differences, base_url: str, token: Secret |
 
 
 def _compatible(settings: Settings) -> AsksOnce | None:
-    base_url = settings.compatible_base_url
-    return None if base_url is None else OpenAICompatible("compatible", base_url, compatible.DIFFERENCES)
+    base_url, key = settings.compatible_base_url, settings.compatible_api_key
+    differences = compatible.DIFFERENCES
+    if key is not None:
+        differences = attrs.evolve(differences, facts=compatible.without(key))
+    return None if base_url is None else OpenAICompatible("compatible", base_url, differences)
 
 
 _ENTRIES = (

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any, Final
 
 from chatmock import jsontext
 from chatmock.errors import Kind, Refusal, truncated
 from chatmock.events import Usage
 from chatmock.framing import Record, RecordTooLarge, SSEParser
-from chatmock.jsontext import JSONError, Raw, Struct
+from chatmock.jsontext import JSONError, Meta, Raw, Struct
+
+_LONG: Final = 1024
+"""Bytes of a record from which on it may hold numbers or depths that clients stumble over."""
 
 
 class FunctionPiece(Struct, gc=False):
@@ -44,7 +47,8 @@ class Delta(Struct, gc=False):
 class ChoicePiece(Struct, gc=False):
     """One choice in a record."""
 
-    index: int = 0
+    index: Annotated[int, Meta(ge=0, lt=128)] = 0
+    """Bounded, as OpenAI bounds ``n``: an answer is folded into as many choices as it counts."""
     delta: Delta | None = None
     finish_reason: str | None = None
     native_finish_reason: str | None = None
@@ -106,7 +110,8 @@ class ChunkReader:
         try:
             records = self._parser.feed(data)
         except RecordTooLarge as error:
-            self.failure = Refusal(Kind.UPSTREAM_FAILED, f"{self._title} sent too much at once: {error}.")
+            message = f"{self._title} sent too much at once: {error}."
+            self.failure = Refusal(Kind.UPSTREAM_FAILED, message, code="upstream_limit")
             return []
         return self._read_all(records)
 
@@ -128,24 +133,35 @@ class ChunkReader:
             try:
                 chunk = _read_chunk(data)
             except JSONError as error:
+                if data.startswith(b"[DONE]"):
+                    self.done = True
+                    break
                 if (lenient := _read_leniently(data)) is None:
-                    self._end(data, error)
+                    self.give_up(error)
                     break
                 data, chunk = lenient  # noqa: PLW2901
-            if event == b"error" or chunk.object == "error":
-                self.failure = self._read_error(jsontext.loads_object(data))
-                break
-            if chunk.error or (b'"error"' in data and _ended_in_error(chunk)):
-                self.failure = self._read_error(_error_of(data, chunk))
+            try:
+                if (failure := self._failure_in(data, event, chunk)) is not None:
+                    self.failure = failure
+                    break
+                if len(data) > _LONG:
+                    jsontext.check_foreign(data)
+            except JSONError as error:
+                self.give_up(error)
                 break
             chunks.append((data, chunk))
         return chunks
 
-    def _end(self, data: bytes, error: JSONError) -> None:
-        """A record that is no chunk: the end of the stream, or of our patience."""
-        if data.startswith(b"[DONE]"):
-            self.done = True
-            return
+    def _failure_in(self, data: bytes, event: bytes, chunk: Chunk) -> Refusal | None:
+        """What the record says has failed, if it says so."""
+        if event == b"error" or chunk.object == "error":
+            return self._read_error(jsontext.loads_object(data))
+        if chunk.error or (b'"error"' in data and _ended_in_error(chunk)):
+            return self._read_error(_error_of(data, chunk))
+        return None
+
+    def give_up(self, error: JSONError) -> None:
+        """Read nothing more after a record that is no chunk."""
         self.failure = Refusal(
             Kind.UPSTREAM_FAILED,
             f"{self._title} sent a record that cannot be read ({error}). Ask again.",

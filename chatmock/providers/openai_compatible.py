@@ -15,11 +15,13 @@ from chatmock.model import Model
 from chatmock.providers.interface import Amendment, Credential, Headers, UpstreamRequest, passes
 from chatmock.providers.openai_decoder import ChatDecoder
 from chatmock.providers.openai_differences import Differences
-from chatmock.providers.openai_errors import facts_of_body, retry_after, tells_error, to_refusal
+from chatmock.providers.openai_errors import facts_of_body, is_page, retry_after, tells_error, to_refusal
 from chatmock.providers.openai_passage import ChatPassage
 from chatmock.providers.openai_request import request_body
 
 WIRE = "openai-chat"
+_PLAIN_REFUSALS = frozenset(range(400, 500)) - {402, 408, 429}
+"""Statuses that would blame the client or the key; a page that comes with one knows neither."""
 
 
 @attrs.frozen
@@ -90,6 +92,13 @@ class OpenAICompatible:
                 f"{self.title} did not answer as a stream, although it was asked to (it sent"
                 f" {headers.get('content-type', 'no content type')[:50]!r}).",
                 code="upstream_not_a_stream",
+            )
+        if status in _PLAIN_REFUSALS and is_page(headers, body):
+            return Refusal(
+                Kind.UPSTREAM_FAILED,
+                f"{self.title} answered {status} with a web page: something else stands in its place. Check its base URL,"
+                " and whether this network wants a login.",
+                code="upstream_page",
             )
         facts = self.differences.facts(facts_of_body(status, body))
         return to_refusal(self.title, self.differences.key_setting, facts, retry_after(headers))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from chatmock import jsontext
 from chatmock.durations import LATEST, bounded
 from chatmock.errors import Kind, Refusal, truncated
@@ -18,6 +20,7 @@ from chatmock.events import (
     ToolCallDelta,
     Usage,
 )
+from chatmock.jsontext import JSONError
 from chatmock.providers.openai_chunks import (
     CallNumbering,
     CallPiece,
@@ -109,9 +112,7 @@ class ChatDecoder:
             if reasoning := delta.reasoning_content or delta.reasoning:
                 events.append(ReasoningDelta(reasoning, choice=choice))
             if delta.content:
-                logprobs = jsontext.loads(bytes(piece.logprobs))
-                tokens = logprobs.get("content") if isinstance(logprobs, dict) else None
-                events.append(TextDelta(delta.content, choice, tokens))
+                events.append(TextDelta(delta.content, choice, _logprobs(piece)))
             if delta.refusal:
                 events.append(RefusalDelta(delta.refusal, choice))
             for call in delta.tool_calls or ():
@@ -136,3 +137,13 @@ class ChatDecoder:
             self._nameless[choice, index] = [id, held + arguments]
             return []
         return [ToolCallDelta(index, id, name, held + arguments, choice)]
+
+
+def _logprobs(piece: ChoicePiece) -> list[Any] | None:
+    """What is told of the text's tokens; nothing where it cannot be read."""
+    try:
+        told = jsontext.loads(bytes(piece.logprobs))
+    except JSONError:
+        return None
+    tokens = told.get("content") if isinstance(told, dict) else None
+    return tokens if isinstance(tokens, list) else None

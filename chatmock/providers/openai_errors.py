@@ -55,6 +55,10 @@ _LONG_RUN = re.compile(r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{32}")
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
+def _word(text: str | None) -> str | None:
+    return clean(text) or None
+
+
 @attrs.frozen
 class ErrorFacts:
     """What an upstream says of a fault, in whichever shape it says it."""
@@ -62,8 +66,8 @@ class ErrorFacts:
     status: int
     """The HTTP status, or the one the body names, or 502 where neither tells."""
     message: str
-    code: str | None = None
-    param: str | None = None
+    code: str | None = attrs.field(default=None, converter=_word)
+    param: str | None = attrs.field(default=None, converter=_word)
 
 
 def read_facts(status: int, body: Mapping[str, Any]) -> ErrorFacts:
@@ -100,6 +104,11 @@ def facts_of_body(status: int, body: bytes) -> ErrorFacts:
         return read_facts(status, jsontext.loads_object(body))
     except JSONError:
         return ErrorFacts(status, "")
+
+
+def is_page(headers: Headers, body: bytes) -> bool:
+    """Whether an answer is a web page: of a captive portal, or of what guards a site."""
+    return headers.get("content-type", "").lower().startswith("text/html") or body.lstrip()[:1] == b"<"
 
 
 def tells_error(body: bytes) -> bool:

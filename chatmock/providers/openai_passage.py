@@ -81,7 +81,7 @@ class ChatPassage:
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes of a stream, return those for the client."""
-        out = [self._carry(raw, chunk) for raw, chunk in self._reader.feed(data)]
+        out = self._carry_all(self._reader.feed(data))
         if self._reader.comments != self._comments:
             self._comments = self._reader.comments
             if not out and self._id:
@@ -92,7 +92,7 @@ class ChatPassage:
 
     def close(self) -> bytes:
         """End of the stream."""
-        out = [self._carry(raw, chunk) for raw, chunk in self._reader.close()]
+        out = self._carry_all(self._reader.close())
         out.append(self._end())
         return b"".join(out)
 
@@ -109,6 +109,15 @@ class ChatPassage:
             usage = [self._usage_record] if self._usage_record and self._include_usage else []
             return b"".join([*self._held, *usage, _DONE])
         return b""
+
+    def _carry_all(self, records: list[tuple[bytes, Chunk]]) -> list[bytes]:
+        out = []
+        try:
+            for raw, chunk in records:
+                out.append(self._carry(raw, chunk))
+        except JSONError as error:  # a field that is not ours holds what nobody can read
+            self._reader.give_up(error)
+        return out
 
     def _carry(self, raw: bytes, chunk: Chunk) -> bytes:
         if self._passes_as_is(chunk):
@@ -246,8 +255,8 @@ class ChatPassage:
             self.outcome = Failed(self._differences.read_error(answer))
         elif (failed := _failed_choice(choices)) is not None:
             self.outcome = Failed(self._differences.read_error(failed))
-        elif not isinstance(choices, list) or not choices or not all(isinstance(c, dict) for c in choices):
-            self.outcome = Failed(self._unreadable("it has no choices"))
+        elif not isinstance(choices, list) or not choices or not all(map(_is_sound, choices)):
+            self.outcome = Failed(self._unreadable("it has no choices, or one without a message"))
         else:
             return self._settle_whole(answer, choices)
         return b""
@@ -260,35 +269,57 @@ class ChatPassage:
         )
 
     def _settle_whole(self, answer: dict[str, Any], choices: list[dict[str, Any]]) -> bytes:
-        answer["id"] = answer.get("id") or f"chatcmpl-{self._fallback.id}"
+        for key in ("id", "model"):
+            if not isinstance(answer.get(key), str):
+                answer[key] = str(answer[key]) if isinstance(answer.get(key), int) else ""
+        answer["id"] = answer["id"] or f"chatcmpl-{self._fallback.id}"
         answer["object"] = "chat.completion"
         if not isinstance(answer.get("created"), int):
             answer["created"] = self._fallback.created
-        answer["model"] = answer.get("model") or self._model
+        answer["model"] = answer["model"] or self._model
         reasons = [self._settle_whole_choice(place, choice) for place, choice in enumerate(choices)]
         if isinstance(answer.get("usage"), dict):
             answer["usage"] = whole_usage(answer["usage"])
             self.usage = read_usage(answer["usage"])
+        else:
+            answer.pop("usage", None)
         self.outcome = Finished(tuple(reasons))
         return jsontext.dumps(answer)
 
     def _settle_whole_choice(self, place: int, choice: dict[str, Any]) -> FinishReason:
         """Put one choice of a whole answer in order; returns its finish reason."""
-        message = choice.get("message")
-        calls: list[Any] = []
-        if isinstance(message, dict):
-            if message.get("reasoning") and not message.get("reasoning_content"):
-                message["reasoning_content"] = message["reasoning"]
-            calls = message.get("tool_calls") or []
+        message = choice["message"]
+        message["role"] = "assistant"
+        message.setdefault("content", None)
+        if message.get("reasoning") and not message.get("reasoning_content"):
+            message["reasoning_content"] = message["reasoning"]
+        calls = message.get("tool_calls") or []
         for index, call in enumerate(calls):
-            if isinstance(call, dict):
-                call["id"] = call.get("id") or f"call_{place}_{index}"
-                call["type"] = call.get("type") or "function"
+            call["id"] = call.get("id") or f"call_{place}_{index}"
+            call["type"] = call.get("type") or "function"
+        if choice.get("index") not in range(128):
+            choice["index"] = place
         given, native = choice.get("finish_reason"), choice.get("native_finish_reason")
         given = given if isinstance(given, str) and given else ("tool_calls" if calls else "stop")
         reason = self._differences.reason(given, native)
         choice["finish_reason"] = given if given == "function_call" else reason
         return reason
+
+
+def _is_sound(choice: Any) -> bool:
+    """Whether a client can read a choice of a whole answer; text in parts is put together."""
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(message, dict):
+        return False
+    content, calls = message.get("content"), message.get("tool_calls") or []
+    if isinstance(content, list):
+        parts = [part.get("text") if isinstance(part, dict) else None for part in content]
+        content = message["content"] = "".join(part for part in parts if isinstance(part, str))
+    return (
+        (content is None or isinstance(content, str))
+        and isinstance(calls, list)
+        and all(isinstance(call, dict) for call in calls)
+    )
 
 
 def _failed_choice(choices: Any) -> dict[str, Any] | None:

@@ -155,7 +155,7 @@ async def test_a_stray_callback_is_refused_and_told_and_the_right_one_counts(
         ("GET", "/favicon.ico", {}, 404),
         ("GET", "/", {}, 404),
         ("GET", "/auth/callback/", {}, 404),
-        ("GET", "/%ff", {}, 404),
+        ("GET", "/%ff", {}, 400),
         ("GET", "/success", {}, 200),
         ("HEAD", "/auth/callback?error=access_denied", {}, 405),
         ("POST", "/auth/callback?error=access_denied", {}, 405),

@@ -454,13 +454,11 @@ def test_a_bad_secret_is_not_in_its_refusal(setting: Declaration, text: str) -> 
 # --- settings together
 
 KEY = Secret("key")
-NO_TOKEN = "CHATMOCK_REQUIRE_AUTH needs CHATMOCK_ACCESS_TOKEN: without it nobody could get in"
 
 
 @pytest.mark.parametrize(
     ("flags", "environ", "expected"),
     [
-        ({}, {"CHATMOCK_REQUIRE_AUTH": "1"}, NO_TOKEN),
         ({"tls_cert": "c"}, {}, "--tls-cert needs CHATMOCK_TLS_KEY"),
         ({}, {"CHATMOCK_TLS_KEY": "k"}, "CHATMOCK_TLS_KEY needs CHATMOCK_TLS_CERT"),
         ({"tls_port": "8443"}, {}, "--tls-port needs CHATMOCK_TLS_CERT and CHATMOCK_TLS_KEY"),

@@ -116,8 +116,8 @@ _read_body = jsontext.reader(AskedBody)
 class Asked:
     """A request, read."""
 
-    body: AskedBody
-    text: str
+    body: AskedBody = attrs.field(repr=False)
+    text: str = attrs.field(repr=False)
     """The last user message without its directives."""
     directives: Directives
 

@@ -52,7 +52,7 @@ class Message:
     chat_id: str
     parent_id: str | None
     content: str = attrs.field(repr=False)
-    files: Sequence[Mapping[str, object]] = ()
+    files: Sequence[Mapping[str, object]] = attrs.field(default=(), repr=False)
 
 
 @attrs.frozen

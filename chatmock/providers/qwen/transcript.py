@@ -69,7 +69,7 @@ class Prompt:
 @attrs.frozen
 class _Part:
     kind: str
-    content: str
+    content: str = attrs.field(repr=False)
 
 
 def whole(chat: ChatRequest, offered: Offer) -> Prompt:

@@ -1,0 +1,387 @@
+"""One connection of a client: what it may send, for how long, and how it ends (spec security.md, P5, P20 to P23).
+
+Twisted's server has no deadline but an idle timer that every byte resets, no limit on bodies, no write time-out and no
+end for a TLS close that is not answered; and it has read the whole body before a route sees the request. Here every
+state of a connection has a deadline, and the head is judged before anything of the body is read:
+
+    HEAD    ── complete, admitted ──> BODY ── complete ──> ANSWER ── answered, kept alive ──> HEAD
+    HEAD or BODY ── refused or late ──> ANSWER (the refusal) ──> LINGER ──> CLOSING
+    ANSWER ── answered, not kept alive ──> CLOSING
+
+LINGER reads and drops what a refused client still sends: were its bytes left unread, the system would reset the
+connection and the client might lose the refusal with it. CLOSING waits a moment for the peer, then aborts.
+"""
+
+from __future__ import annotations
+
+import enum
+import sys
+from contextlib import suppress
+from fcntl import ioctl
+from io import BytesIO
+from termios import TIOCOUTQ
+from typing import Any, Protocol
+
+import attrs
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.interfaces import IReactorTime, ISSLTransport
+from twisted.internet.protocol import connectionDone
+from twisted.protocols.policies import ProtocolWrapper
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
+
+from chatmock.access_log import AccessLog
+from chatmock.connection_counts import ConnectionCounts
+from chatmock.deadlines import Deadline
+from chatmock.errors import Kind, Refusal
+from chatmock.http_body import BodyReader, too_large
+from chatmock.http_head import METHODS, read_fields, read_request_line, split_head
+from chatmock.http_request import BoundedRequest
+
+
+class Admission(Protocol):
+    """Who may ask."""
+
+    def admit(self, request: BoundedRequest) -> Refusal | None:
+        """Why *request* is not answered, by its head alone; None when it is.
+
+        Sets ``request.client``, and what the answer's headers need, whichever it is.
+        """
+
+
+@attrs.frozen
+class Bounds:
+    """Seconds and bytes of one connection."""
+
+    head_seconds: float = 10.0
+    """From the first byte of a head to its last; the first one's, with the TLS handshake, from the connection on."""
+    body_seconds: float = 30.0
+    idle_seconds: float = 75.0
+    """Between two requests."""
+    stall_seconds: float = 30.0
+    """Without the client taking a byte of an answer that waits."""
+    linger_seconds: float = 1.0
+    linger_bytes: int = 2 * 1024 * 1024
+    close_seconds: float = 2.0
+    """For the peer to take part in a polite close: TLS waits for its last word, without end."""
+    backlog_bytes: int = 8 * 1024
+    """That may be sent while a request is answered. Twisted stops reading at 16 KiB, and is then deaf to a client
+    that leaves."""
+
+
+class Server(Protocol):
+    """What a channel needs of its site."""
+
+    clock: IReactorTime
+    bounds: Bounds
+    max_body_bytes: int
+    admission: Admission
+    connections: ConnectionCounts
+    access: AccessLog
+
+
+class _Stage(enum.Enum):
+    HEAD = enum.auto()
+    BODY = enum.auto()
+    ANSWER = enum.auto()
+    LINGER = enum.auto()
+    CLOSING = enum.auto()
+
+
+class BoundedChannel(HTTPChannel):
+    """The server's side of one connection. Twisted's carries the answers; how requests are read is replaced."""
+
+    site: Server
+    transport: Any
+    requestFactory: Any
+    _networkProducer: Any
+    timeOut = None
+    """Twisted's idle timer is not used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stage = _Stage.HEAD
+        self._pending = b""
+        self._advancing = False
+        self._first = True
+        self._begun = False
+        """Whether a part of a head is there."""
+        self._body: BodyReader | None = None
+        self._to_drop = 0
+        self._unsent = 0
+        self._host: str | None = None
+        self._deadline: Deadline
+        self._stall: Deadline
+        self._stalled_seconds = 0.0
+
+    def connectionMade(self) -> None:
+        """Somebody has connected; over TLS the handshake follows."""
+        site = self.site
+        host = str(getattr(self.transport.getPeer(), "host", ""))
+        why = site.connections.enter(host)
+        self._deadline = Deadline(site.clock, self._late)
+        self._stall = Deadline(site.clock, self._stalled)
+        if why is not None:
+            self._stage = _Stage.CLOSING
+            site.access.dropped(host, why)
+            self.transport.abortConnection()
+            return
+        self._host = host
+        super().connectionMade()
+        self._deadline.set(site.bounds.head_seconds)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """It is over; a request that is not answered is told."""
+        self._deadline.stop()
+        self._stall.stop()
+        if self._host is not None:
+            self.site.connections.leave(self._host)
+        if self._stage is _Stage.ANSWER and self.requests:
+            self.site.access.left(self.requests[0])
+        self._stage = _Stage.CLOSING
+        super().connectionLost(reason)
+
+    # What comes in
+
+    def dataReceived(self, data: bytes) -> None:
+        """The next bytes."""
+        self._pending = self._pending + data if self._pending else data
+        self._advance()
+
+    def _advance(self) -> None:
+        """Take from what is pending what can be taken. A loop, since an answer may be complete at once and the next
+        request be there already."""
+        if self._advancing:
+            return
+        self._advancing = True
+        try:
+            while self._pending and self._step():
+                pass
+        finally:
+            self._advancing = False
+
+    def _step(self) -> bool:
+        """Take a piece of what is pending; whether there may be more to take."""
+        if self._stage is _Stage.HEAD:
+            return self._read_head()
+        if self._stage is _Stage.BODY:
+            return self._read_body()
+        if self._stage is _Stage.ANSWER:
+            if len(self._pending) > self.site.bounds.backlog_bytes:
+                self._drop("it sent more while its request was answered than is kept")
+            return False
+        self._to_drop -= len(self._pending)
+        self._pending = b""
+        if self._stage is _Stage.LINGER and self._to_drop < 0:
+            self.loseConnection()
+        return False
+
+    def _read_head(self) -> bool:
+        if self._waitingForTransport:
+            return False  # the client does not read what it was answered before
+        if not self._begun and self._pending.startswith(b"\r\n"):
+            self._pending = self._pending[2:]  # some clients end a body with one line end too many
+        try:
+            found = split_head(self._pending)
+        except Refusal as refusal:
+            self._refuse(self._new_request(), refusal)
+            return True
+        if found is None:
+            self._await_rest_of_head()
+            return False
+        lines, self._pending = found
+        self._first = self._begun = False
+        request = self._new_request()
+        try:
+            self._take_head(request, *lines)
+        except Refusal as refusal:
+            self._refuse(request, refusal)
+        return True
+
+    def _await_rest_of_head(self) -> None:
+        if not self._begun:
+            self._begun = True
+            if not self._first:
+                self._deadline.set(self.site.bounds.head_seconds)
+
+    def _new_request(self) -> BoundedRequest:
+        request: BoundedRequest = self.requestFactory(self)
+        self.requests.append(request)
+        return request
+
+    def _take_head(self, request: BoundedRequest, first: bytes, *others: bytes) -> None:
+        """Judge the head, and go on to the body.
+
+        :raises Refusal: when it is not to be answered.
+        """
+        line = read_request_line(first)
+        request.take_line(line)
+        fields = read_fields(line, others)
+        request.take_fields(fields.by_name)
+        self.persistent = fields.keep_alive
+        if not fields.keep_alive:
+            request.setHeader(b"connection", b"close")
+        refusal = self.site.admission.admit(request)
+        if refusal is not None:
+            raise refusal
+        if [each.lower() for each in fields.by_name.get(b"content-encoding", ())] not in ([], [b"identity"]):
+            raise _encoded()
+        most = self.site.max_body_bytes
+        if fields.length is not None and fields.length > most:
+            raise too_large(most)
+        request.content = BytesIO()
+        if fields.length == 0:
+            self._answer(request)
+            return
+        self._stage = _Stage.BODY
+        self._body = BodyReader(fields.length, most, request.content.write)
+        self._deadline.set(self.site.bounds.body_seconds)
+        if fields.awaits_continue and not self._pending:
+            self._send100Continue()
+
+    def _read_body(self) -> bool:
+        data, self._pending = self._pending, b""
+        request = self.requests[0]
+        assert self._body is not None, "it is made with the head"
+        try:
+            rest = self._body.feed(data)
+        except Refusal as refusal:
+            self._refuse(request, refusal)
+            return True
+        if rest is None:
+            return False
+        self._pending, self._body = rest, None
+        self._answer(request)
+        return True
+
+    # What goes out
+
+    def _answer(self, request: BoundedRequest) -> None:
+        self._stage = _Stage.ANSWER
+        self._deadline.clear()
+        self._handlingRequest = True
+        request.received()
+
+    def _refuse(self, request: BoundedRequest, refusal: Refusal) -> None:
+        self._stage = _Stage.ANSWER
+        self._deadline.clear()
+        self._handlingRequest = True
+        self._body = None
+        self.persistent = False
+        if refusal.kind is Kind.METHOD_NOT_ALLOWED:
+            request.setHeader(b"allow", b", ".join(METHODS))
+        request.refuse(refusal)
+
+    def requestDone(self, request: BoundedRequest) -> None:
+        """The answer to *request* is complete, as far as this process goes."""
+        self.requests.remove(request)
+        self._handlingRequest = False
+        if request.refused:
+            self._linger()
+        elif self.persistent:
+            self._stage = _Stage.HEAD
+            self._deadline.set(self.site.bounds.idle_seconds)
+            if self._waitingForTransport:
+                self._networkProducer.pauseProducing()  # until the client has taken what it was answered
+            self._advance()
+        else:
+            self.loseConnection()
+
+    def pauseProducing(self) -> None:
+        """The client does not take what is sent to it."""
+        super().pauseProducing()
+        self._unsent = _unsent(self.transport)
+        self._stall.set(self.site.bounds.stall_seconds)
+
+    def resumeProducing(self) -> None:
+        """It has taken everything."""
+        self._stall.clear()
+        super().resumeProducing()
+        self._advance()
+
+    def _stalled(self) -> None:
+        unsent, self._unsent = self._unsent, _unsent(self.transport)
+        if self._unsent < unsent:
+            self._stall.set(self.site.bounds.stall_seconds)
+        else:
+            self._drop("it takes nothing of its answer (CHATMOCK_STALL_TIMEOUT)")
+
+    # How it ends
+
+    def _late(self) -> None:
+        """The deadline of the present stage has passed."""
+        if self._stage is _Stage.CLOSING:
+            self._look_at_closing()
+        elif self._stage is _Stage.BODY:
+            self._refuse(self.requests[0], _too_slow("body", self.site.bounds.body_seconds))
+        elif self._stage is _Stage.HEAD and self._begun:
+            self._refuse(self._new_request(), _too_slow("head", self.site.bounds.head_seconds))
+        else:
+            self.loseConnection()
+
+    def _drop(self, why: str) -> None:
+        self._pending = b""
+        self.site.access.dropped(self._host or "", why)
+        self.transport.abortConnection()
+
+    def _linger(self) -> None:
+        self._stage = _Stage.LINGER
+        self._to_drop = self.site.bounds.linger_bytes
+        self._deadline.set(self.site.bounds.linger_seconds)
+        self._networkProducer.unregisterProducer()
+        if not ISSLTransport.providedBy(self.transport):
+            self.transport.loseWriteConnection()  # tells the client that this was all
+        self._advance()
+
+    def loseConnection(self) -> None:
+        """Close politely, and abort what does not come to its end by that."""
+        if self._stage is _Stage.CLOSING:
+            return
+        self._stage = _Stage.CLOSING
+        self._pending = b""
+        self._stall.clear()
+        super().loseConnection()
+        self._unsent = _unsent(self.transport)
+        self._stalled_seconds = 0.0
+        self._deadline.set(self.site.bounds.close_seconds)
+
+    def _look_at_closing(self) -> None:
+        """Abort, unless the client is still taking the end of its answer."""
+        bounds = self.site.bounds
+        unsent, self._unsent = self._unsent, _unsent(self.transport)
+        self._stalled_seconds = 0.0 if self._unsent < unsent else self._stalled_seconds + bounds.close_seconds
+        if self._stalled_seconds == 0.0 or (self._unsent and self._stalled_seconds < bounds.stall_seconds):
+            self._deadline.set(bounds.close_seconds)
+        else:
+            self.transport.abortConnection()
+
+
+def _unsent(transport: Any) -> int:
+    """Bytes that the peer has not taken yet: here, below TLS where there is TLS, and in the system's buffer.
+
+    The latter counts because it may hold megabytes, which a slow client takes for minutes.
+    """
+    while isinstance(transport, ProtocolWrapper):
+        transport = transport.transport
+    if not isinstance(transport, FileDescriptor):
+        return 0
+    here = len(transport.dataBuffer) - transport.offset + transport._tempDataLen  # noqa: SLF001  # no other way
+    with suppress(OSError, ValueError):  # a socket of another kind, or closed: nothing is known of it
+        here += int.from_bytes(ioctl(transport.fileno(), TIOCOUTQ, bytes(4)), sys.byteorder)
+    return here
+
+
+def _encoded() -> Refusal:
+    return Refusal(
+        Kind.UNSUPPORTED_MEDIA,
+        "The request body is compressed (Content-Encoding), and this server reads only bodies that are not.",
+        code="unsupported_content_encoding",
+    )
+
+
+def _too_slow(what: str, seconds: float) -> Refusal:
+    return Refusal(
+        Kind.TOO_SLOW,
+        f"The {what} of the request did not come in {seconds:g} s. The client or its network is too slow.",
+        code="request_timeout",
+    )
