@@ -73,10 +73,6 @@ def _check_together(settings: Settings) -> None:
 
     if settings.provider is not None and (missing := _missing(settings, settings.provider)):
         raise SettingError(f"{told('provider').stating(settings.provider)} needs {' and '.join(missing)}")
-    if settings.require_auth and settings.access_token is None:
-        raise SettingError(
-            f"{told('require_auth')} needs CHATMOCK_ACCESS_TOKEN: without it nobody could get in"
-        )
     if settings.tls_cert is not None and settings.tls_key is None:
         raise SettingError(f"{told('tls_cert')} needs CHATMOCK_TLS_KEY")
     if settings.tls_key is not None and settings.tls_cert is None:
