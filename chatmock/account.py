@@ -173,6 +173,14 @@ class Account:
             forced=self.forced_model,
         )
 
+    def check(self, model: str) -> None:
+        """See that the provider is not left alone now, before a request for *model* waits for its turn.
+
+        :raises Refusal: as :meth:`open`, at once.
+        """
+        if self.watch is not None and self.credentials.ready:
+            self.watch.check(model)
+
     async def open(self, chat: ChatRequest) -> Opening:
         """Ask *chat*; the answer is still to be read, and to be closed.
 

@@ -177,7 +177,8 @@ class Exchange:
         return model
 
     async def _in_turn(self, account: Account) -> bytes | None:
-        """Wait for a permit, and ask."""
+        """Wait for a permit, and ask; not where nothing is asked now anyway."""
+        account.check(self._chat.model)
         turn = self._desk.slots.join(self._request.client)
         if turn.queued:
             self._reply.waits(lambda _: f"waiting in the queue{_in_place(turn)}")

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import enum
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -140,6 +140,15 @@ class Health:
         :raises Refusal: as the provider refused, with the seconds until it is asked again.
         """
         trial = Trial(model, self._epoch, None if asker is None else weakref.ref(asker))
+        for gate in self.check(model, now, wall):
+            gate.probe, gate.probed_at = trial, now
+        return trial
+
+    def check(self, model: str, now: float, wall: float) -> Sequence[_Gate]:
+        """See that a request for *model* would be let through; returns what it would probe.
+
+        :raises Refusal: as :meth:`enter`.
+        """
         half_open = []
         for key in (None, model):
             gate = self._gates.get(key)
@@ -148,9 +157,7 @@ class Health:
             if gate.shut(now, self._most):
                 raise self._refusal(key, gate, gate.reason, now, wall)
             half_open.append(gate)
-        for gate in half_open:
-            gate.probe, gate.probed_at = trial, now
-        return trial
+        return half_open
 
     def opened(self, trial: Trial) -> None:
         """The answer has begun: the gates that this probed are open, if on approval."""

@@ -57,6 +57,14 @@ class Watch:
         self._look_at_login()
         return self._health.enter(model, self._clock.seconds(), self._wall_clock(), asker)
 
+    def check(self, model: str) -> None:
+        """See that a request for *model* would be let through now, before it waits for its turn.
+
+        :raises Refusal: as :meth:`enter`.
+        """
+        self._look_at_login()
+        self._health.check(model, self._clock.seconds(), self._wall_clock())
+
     def failed(self, trial: Trial, error: BaseException) -> None:
         """There is no answer; only a refusal says something of the provider."""
         if not isinstance(error, Refusal):

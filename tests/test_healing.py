@@ -20,6 +20,7 @@ from chatmock.settings import Secret
 from tests.chunks import completion, text_stream
 from tests.conftest import Daemon, Start, until, write_login
 from tests.test_admitting import http
+from tests.test_lifetimes import post
 from tests.upstreams.chatgpt_backend import LIMITS, ChatGPTBackend, Script, sse
 from tests.upstreams.openai_issuer import OpenAIIssuer
 from tests.upstreams.openai_server import OpenAIServer
@@ -27,6 +28,7 @@ from tests.upstreams.playing_site import Asked, Reply
 from tests.upstreams.qwen_server import QwenServer
 
 ROOT = Path(__file__).parents[1]
+STALL: Any = [{"role": "user", "content": "demo: stall first"}]
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 DENIED = {"error": {"message": "Incorrect API key", "code": "invalid_api_key"}}
 USED_UP = {
@@ -88,6 +90,21 @@ async def command(daemon: Daemon, *arguments: str, **environ: str) -> tuple[int,
 
 
 # --- what shuts, and what opens again
+
+
+async def test_who_would_be_refused_does_not_wait_for_a_permit(start: Start, upstream: OpenAIServer) -> None:
+    daemon = start(
+        provider="compatible", compatible_base_url=upstream.url, compatible_api_key=Secret("wrong")
+    )
+    first = await refused(daemon)
+    stalled = await post(daemon, model="demo/demo", stream=True, messages=STALL)
+    await until(lambda: daemon.service.slots.held == 1)
+    second = await refused(daemon)
+    assert second.code == first.code
+    assert "chatmock heal compatible" in second.message
+    assert daemon.service.slots.held == 1
+    stalled.leave()
+    await until(lambda: daemon.service.slots.held == 0)
 
 
 async def test_a_login_that_is_refused_is_not_shown_again_until_there_is_another(
