@@ -140,11 +140,12 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
-def _finite(text: str) -> float:
+def _number(text: str) -> float:
+    """What is written with a point or an exponent; an integer where it is one, as JSON Schema has it: ``2.0``."""
     number = float(text)
     if not math.isfinite(number):
         raise JSONError("a number is too large")
-    return number
+    return int(number) if number.is_integer() and abs(number) < 10**MOST_DIGITS else number
 
 
 def _constant(name: str) -> NoReturn:
@@ -152,7 +153,7 @@ def _constant(name: str) -> NoReturn:
 
 
 _strict: Callable[[str], Any] = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=_integer, parse_float=_finite, parse_constant=_constant
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_number, parse_constant=_constant
 ).decode
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from chatmock import jsontext
 from chatmock.conversation import ChatRequest, Identity
-from chatmock.errors import Kind, Refusal, truncated
+from chatmock.errors import Refusal, truncated
 from chatmock.events import Failed, Finished, FinishReason, Usage
 from chatmock.framing import sse_record
 from chatmock.jsontext import JSONError
@@ -27,6 +27,7 @@ from chatmock.providers.openai_chunks import (
     whole_usage,
 )
 from chatmock.providers.openai_differences import Differences
+from chatmock.providers.openai_whole import read_whole, settle_whole, unreadable
 
 KEEP_ALIVE = b": keep-alive\n\n"
 _DONE = b"data: [DONE]\n\n"
@@ -246,88 +247,13 @@ class ChatPassage:
     def whole(self, body: bytes) -> bytes:
         """Carry a complete answer; sets the outcome."""
         try:
-            answer = jsontext.loads_object(body)
-        except JSONError as error:
-            self.outcome = Failed(self._unreadable(str(error)))
+            answer = read_whole(body, self._differences)
+        except (JSONError, Refusal) as error:
+            self.outcome = Failed(
+                error if isinstance(error, Refusal) else unreadable(self._title, str(error))
+            )
             return b""
-        choices = answer.get("choices")
-        if answer.get("error"):
-            self.outcome = Failed(self._differences.read_error(answer))
-        elif (failed := _failed_choice(choices)) is not None:
-            self.outcome = Failed(self._differences.read_error(failed))
-        elif not isinstance(choices, list) or not choices or not all(map(_is_sound, choices)):
-            self.outcome = Failed(self._unreadable("it has no choices, or one without a message"))
-        else:
-            return self._settle_whole(answer, choices)
-        return b""
-
-    def _unreadable(self, fault: str) -> Refusal:
-        return Refusal(
-            Kind.UPSTREAM_FAILED,
-            f"{self._title} sent an answer that cannot be read ({fault}). Ask again.",
-            code="upstream_malformed",
-        )
-
-    def _settle_whole(self, answer: dict[str, Any], choices: list[dict[str, Any]]) -> bytes:
-        for key in ("id", "model"):
-            if not isinstance(answer.get(key), str):
-                answer[key] = str(answer[key]) if isinstance(answer.get(key), int) else ""
-        answer["id"] = answer["id"] or f"chatcmpl-{self._fallback.id}"
-        answer["object"] = "chat.completion"
-        if not isinstance(answer.get("created"), int):
-            answer["created"] = self._fallback.created
-        answer["model"] = answer["model"] or self._model
-        reasons = [self._settle_whole_choice(place, choice) for place, choice in enumerate(choices)]
-        if isinstance(answer.get("usage"), dict):
-            answer["usage"] = whole_usage(answer["usage"])
-            self.usage = read_usage(answer["usage"])
-        else:
-            answer.pop("usage", None)
-        self.outcome = Finished(tuple(reasons))
+        reasons = settle_whole(answer, self._differences, self._model, self._fallback)
+        self.usage = read_usage(answer["usage"]) if "usage" in answer else None
+        self.outcome = Finished(reasons)
         return jsontext.dumps(answer)
-
-    def _settle_whole_choice(self, place: int, choice: dict[str, Any]) -> FinishReason:
-        """Put one choice of a whole answer in order; returns its finish reason."""
-        message = choice["message"]
-        message["role"] = "assistant"
-        message.setdefault("content", None)
-        if message.get("reasoning") and not message.get("reasoning_content"):
-            message["reasoning_content"] = message["reasoning"]
-        calls = message.get("tool_calls") or []
-        for index, call in enumerate(calls):
-            call["id"] = call.get("id") or f"call_{place}_{index}"
-            call["type"] = call.get("type") or "function"
-        if choice.get("index") not in range(128):
-            choice["index"] = place
-        given, native = choice.get("finish_reason"), choice.get("native_finish_reason")
-        given = given if isinstance(given, str) and given else ("tool_calls" if calls else "stop")
-        reason = self._differences.reason(given, native)
-        choice["finish_reason"] = given if given == "function_call" else reason
-        return reason
-
-
-def _is_sound(choice: Any) -> bool:
-    """Whether a client can read a choice of a whole answer; text in parts is put together."""
-    message = choice.get("message") if isinstance(choice, dict) else None
-    if not isinstance(message, dict):
-        return False
-    content, calls = message.get("content"), message.get("tool_calls") or []
-    if isinstance(content, list):
-        parts = [part.get("text") if isinstance(part, dict) else None for part in content]
-        content = message["content"] = "".join(part for part in parts if isinstance(part, str))
-    return (
-        (content is None or isinstance(content, str))
-        and isinstance(calls, list)
-        and all(isinstance(call, dict) for call in calls)
-    )
-
-
-def _failed_choice(choices: Any) -> dict[str, Any] | None:
-    """The error object of a choice that ended in one, in a whole answer."""
-    for choice in choices if isinstance(choices, list) else ():
-        if isinstance(choice, dict) and (choice.get("error") or choice.get("finish_reason") == "error"):
-            return {
-                "error": choice.get("error")
-                or {"message": "The answer ended with an error that is not explained."}
-            }
-    return None

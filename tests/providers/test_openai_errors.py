@@ -142,3 +142,17 @@ def test_a_secret_at_the_end_of_what_is_read_is_not_told_in_part() -> None:
 def test_the_message_of_an_upstream_is_masked() -> None:
     body = {"error": {"message": f"Bad {JWT}", "metadata": {"raw": f"Bearer {JWT}"}}}
     assert "eyJ" not in PROVIDER.refusal(400, {}, json.dumps(body).encode()).message
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 418])
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [({"content-type": "text/html; charset=utf-8"}, b"Log in"), ({}, b"\n <!doctype html>")],
+)
+def test_a_page_blames_neither_client_nor_key(status: int, headers: dict[str, str], body: bytes) -> None:
+    refusal = PROVIDER.refusal(status, headers, body)
+    assert (refusal.kind, refusal.code, refusal.retryable) == (Kind.UPSTREAM_FAILED, "upstream_page", False)
+
+
+def test_a_page_that_comes_with_a_limit_is_one() -> None:
+    assert PROVIDER.refusal(429, {"content-type": "text/html"}, b"<p>slow").kind is Kind.RATE_LIMITED

@@ -258,3 +258,33 @@ def test_odd_types_in_a_whole_answer() -> None:
     body = completion()
     body["choices"][0].update(native_finish_reason=3, finish_reason="eos")
     assert whole(body)[0]["choices"][0]["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        5,
+        None,
+        [],
+        {"content": 5},
+        {"content": {}},
+        {"tool_calls": 5},
+        {"tool_calls": [5]},
+        {"content": "x", "tool_calls": {"id": "c"}},
+    ],
+)
+def test_a_whole_answer_that_no_client_could_read(message: Any) -> None:
+    answer, outcome = whole({"choices": [{"index": 0, "message": message}]})
+    assert answer is None
+    assert isinstance(outcome, Failed)
+    assert outcome.refusal.code == "upstream_malformed"
+
+
+def test_what_is_nearly_right_in_a_whole_answer_is_put_right() -> None:
+    parts = [{"type": "text", "text": "He"}, {"type": "text", "text": "llo"}, 7]
+    body = {"id": 7, "model": [], "usage": 3, "choices": [{"index": -5, "message": {"content": parts}}]}
+    answer, outcome = whole(body)
+    assert isinstance(outcome, Finished)
+    assert (answer["id"], answer["model"], "usage" in answer) == ("7", "m", False)
+    assert answer["choices"][0]["index"] == 0
+    assert answer["choices"][0]["message"] == {"role": "assistant", "content": "Hello"}
