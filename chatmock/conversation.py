@@ -22,7 +22,6 @@ def _size(value: Sized | None) -> str:
     return "None" if value is None else f"<{type(value).__name__} of {len(value)}>"
 
 
-
 @attrs.frozen
 class Text:
     """Plain text."""

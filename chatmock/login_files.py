@@ -19,7 +19,15 @@ from chatmock.errors import Kind, Refusal
 from chatmock.jsontext import JSONError
 from chatmock.providers.chatgpt.tokens import Tokens, read_tokens, write_tokens
 from chatmock.settings import Settings
-from chatmock.state_files import FileLock, expanded, linked_file, read_bounded, state_folder, write_private
+from chatmock.state_files import (
+    FileLock,
+    expanded,
+    linked_file,
+    read_known,
+    require_private,
+    state_folder,
+    write_private,
+)
 
 LOGIN_FILE: Final = "auth.json"
 USAGE_FILE: Final = "usage_limits.json"
@@ -84,7 +92,10 @@ def find_login(files: LoginFiles) -> FoundLogin:
         if path is None:
             continue
         try:
-            tokens = read_tokens(read_bounded(path, MOST_BYTES))
+            data, told = read_known(path, MOST_BYTES)
+            tokens = read_tokens(data)
+            if tokens is not None:
+                require_private(told, path)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except (OSError, JSONError) as error:

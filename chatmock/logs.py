@@ -10,11 +10,13 @@ from twisted.logger import (
     FilteringLogObserver,
     ILogObserver,
     LogEvent,
+    Logger,
     LogLevel,
     LogLevelFilterPredicate,
     LogPublisher,
 )
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from chatmock.errors import Refusal
 from chatmock.settings import SettingError, Settings
@@ -47,7 +49,13 @@ def withhold_messages(publisher: LogPublisher) -> None:
     A ``KeyError`` quotes the key, a ``ValueError`` the value: a line of somebody's conversation, or of a header. Where
     it happened and the exception's type are told; twistd's own log is reached as well, for it is begun later.
     """
-    publisher.addObserver(_withhold)
+    publisher.addObserver(_Withholding())
+
+
+@implementer(ILogObserver)
+class _Withholding:
+    def __call__(self, event: LogEvent) -> None:
+        _withhold(event)
 
 
 def _withhold(event: LogEvent) -> None:
@@ -62,6 +70,29 @@ def _withhold(event: LogEvent) -> None:
         event["log_text"] = f"{event.get('why') or 'Unhandled Error'}\n{told.getTraceback()}"
     else:
         event["log_failure"] = told
+
+
+@implementer(ILogObserver)
+class LossyObserver:
+    """An observer that may fail, as a full disk has it: what it cannot write is counted, and told when it can again."""
+
+    log = Logger()
+
+    def __init__(self, observer: ILogObserver) -> None:
+        self._observer = observer
+        self.lost = 0
+        """Events that were not written since the last that was."""
+
+    def __call__(self, event: LogEvent) -> None:
+        """Pass *event* on."""
+        try:
+            self._observer(event)
+        except (OSError, ValueError):  # no room, or closed
+            self.lost += 1
+            return
+        if self.lost:
+            lost, self.lost = self.lost, 0
+            self.log.warn("{lost} lines before this one could not be written", lost=lost)
 
 
 class _Withheld(Exception):

@@ -9,7 +9,7 @@ from twisted.internet import reactor
 from twisted.logger import Logger, globalLogBeginner, globalLogPublisher, textFileLogObserver
 
 from chatmock.hardening import harden
-from chatmock.logs import level_filter, withhold_messages
+from chatmock.logs import LossyObserver, level_filter, withhold_messages
 from chatmock.monotonic import use_monotonic_time
 from chatmock.service import make_service
 from chatmock.settings import SettingError, Settings
@@ -20,7 +20,7 @@ def run(settings: Settings) -> int:
     harden(os.environ)
     withhold_messages(globalLogPublisher)
     globalLogBeginner.beginLoggingTo(
-        [level_filter(textFileLogObserver(sys.stderr), settings)], redirectStandardIO=False
+        [level_filter(LossyObserver(textFileLogObserver(sys.stderr)), settings)], redirectStandardIO=False
     )
     use_monotonic_time(reactor)
     try:

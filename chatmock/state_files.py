@@ -48,13 +48,32 @@ def read_bounded(path: Path, most: int) -> bytes:
 
     :raises OSError: when it cannot be read, is no regular file, or is larger than *most* bytes.
     """
+    return read_known(path, most)[0]
+
+
+def read_known(path: Path, most: int) -> tuple[bytes, os.stat_result]:
+    """As :func:`read_bounded`, with what the system says of the very file that was read."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:  # noqa: PTH123  # a descriptor
-        _require_file(os.fstat(descriptor).st_mode, path)
+        told = os.fstat(descriptor)
+        _require_file(told.st_mode, path)
         data = file.read(most + 1)
     if len(data) > most:
         raise OSError(errno.EFBIG, f"it is larger than {most} bytes", str(path))
-    return data
+    return data, told
+
+
+def require_private(told: os.stat_result, path: Path) -> None:
+    """That the file *path* is its owner's alone, who is this user or the system's (uid 0); only a file of the system's
+    may be open to a group, which is how an administrator gives it to a service (spec security.md, P34).
+
+    :raises OSError: when it is not; what is wrong, and what to do, is its ``strerror``.
+    """
+    own, mode = os.geteuid(), stat.S_IMODE(told.st_mode)
+    if told.st_uid not in (own, 0):
+        raise PermissionError(errno.EPERM, f"it belongs to another user (uid {told.st_uid})", str(path))
+    if mode & ~(0o700 if told.st_uid == own else 0o740):
+        raise PermissionError(errno.EPERM, f"others may read or write it; do: chmod 600 {path}", str(path))
 
 
 def linked_file(path: Path) -> Path:

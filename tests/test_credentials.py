@@ -433,7 +433,6 @@ async def test_what_else_the_file_holds_stays(trial: Trial) -> None:
     body["tokens"]["extra"] = {"a": 1}
     trial.secrets.append("sk-0123456789abcdef")
     trial.own.write_text(json.dumps(body))
-    trial.own.chmod(0o644)
     token = await trial.token()
     trial.check_saved(token)
     after = trial.held()
@@ -896,6 +895,7 @@ print("held", flush=True)
 if data := sys.stdin.buffer.read():
     with open(sys.argv[1] + ".new", "wb") as new:
         new.write(data)
+    os.chmod(sys.argv[1] + ".new", 0o600)
     os.replace(sys.argv[1] + ".new", sys.argv[1])
 """
 

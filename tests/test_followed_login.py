@@ -21,6 +21,7 @@ def login(path: Path, name: str = "one", **more: Any) -> Path:
     tokens = {"id_token": "", "access_token": f"access-{name}", "refresh_token": f"refresh-{name}"}
     new = path.with_name("new")
     new.write_text(json.dumps({"tokens": {**tokens, "account_id": name}, **more}))
+    new.chmod(0o600)
     return new.replace(path)
 
 

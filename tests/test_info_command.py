@@ -105,6 +105,7 @@ class Machine:
         path = self.home / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+        path.chmod(0o600)
         return path
 
 

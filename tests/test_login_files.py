@@ -45,6 +45,7 @@ def test_what_is_no_login_file_is_passed_over_at_once(own: Path, obstacle: str, 
             file.truncate(MOST_BYTES + 1)
     other = own.with_name("other.json")
     other.write_text('{"tokens": {"access_token": "b"}}')
+    other.chmod(0o600)
     found = find_login(LoginFiles(own, (other,)))
     assert found.trouble.startswith(f"The login in {own} cannot be read: ")
     assert why in found.trouble
@@ -112,3 +113,37 @@ def test_what_the_codex_program_links_to_stays_ours(own: Path) -> None:
 def test_nobody_s_home_folder_holds_no_codex_login(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chatmock.login_files._CODEX_FOLDER", Path("~nobody-knows-me/.codex"))
     assert login_files(Settings(home=own.parent)) == LoginFiles(own)
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o640, 0o620, 0o602, 0o666])
+def test_a_login_that_others_may_read_or_write_is_not_used(own: Path, mode: int) -> None:
+    keep_login(own.parent, TOKENS, 0.0)
+    own.chmod(mode)
+    found = find_login(LoginFiles(own))
+    assert found.tokens is None
+    assert found.trouble.startswith(
+        f"The login in {own} cannot be read: others may read or write it; do: chmod 600 "
+    )
+    own.chmod(0o600)
+    assert find_login(LoginFiles(own)).tokens is not None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_login_of_another_user_is_not_used(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_login(own.parent, TOKENS, 0.0)
+    os.chown(own, 65533, -1)
+    found = find_login(LoginFiles(own))
+    assert (found.tokens, "it belongs to another user (uid 65533)" in found.trouble) == (None, True)
+    link = own.with_name("link.json")
+    link.symlink_to(own)
+    assert find_login(LoginFiles(link)).tokens is None, "it is the file that counts, not the link"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_login_of_the_system_may_be_open_to_a_group(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_login(own.parent, TOKENS, 0.0)
+    own.chmod(0o640)
+    monkeypatch.setattr(os, "geteuid", lambda: 65533)
+    assert find_login(LoginFiles(own)).tokens is not None
+    own.chmod(0o660)
+    assert find_login(LoginFiles(own)).tokens is None

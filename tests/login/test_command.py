@@ -351,6 +351,7 @@ async def test_logout_tells_whose_login_is_used_from_now_on(room: Room) -> None:
     codex = room.home / ".codex" / "auth.json"
     codex.parent.mkdir()
     codex.write_text('{"tokens": {"access_token": "theirs"}}')
+    codex.chmod(0o600)
     room.state.mkdir()
     room.file.write_text("{}")
     status, out, err = await room.run("logout").finish()
