@@ -16,68 +16,21 @@ from __future__ import annotations
 
 import enum
 import sys
-from contextlib import suppress
-from fcntl import ioctl
 from io import BytesIO
-from termios import TIOCOUTQ
-from typing import Any, Protocol
+from typing import Any
 
-import attrs
-from twisted.internet.abstract import FileDescriptor
-from twisted.internet.interfaces import IReactorTime, ISSLTransport
+from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.protocol import connectionDone
-from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
-from chatmock.access_log import AccessLog
-from chatmock.connection_counts import ConnectionCounts
 from chatmock.deadlines import Deadline
 from chatmock.errors import Kind, Refusal
 from chatmock.http_body import BodyReader, too_large
 from chatmock.http_head import METHODS, read_fields, read_request_line, split_head
 from chatmock.http_request import BoundedRequest
-
-
-class Admission(Protocol):
-    """Who may ask."""
-
-    def admit(self, request: BoundedRequest) -> Refusal | None:
-        """Why *request* is not answered, by its head alone; None when it is.
-
-        Sets ``request.client``, and what the answer's headers need, whichever it is.
-        """
-
-
-@attrs.frozen
-class Bounds:
-    """Seconds and bytes of one connection."""
-
-    head_seconds: float = 10.0
-    """From the first byte of a head to its last; the first one's, with the TLS handshake, from the connection on."""
-    body_seconds: float = 30.0
-    idle_seconds: float = 75.0
-    """Between two requests."""
-    stall_seconds: float = 30.0
-    """Without the client taking a byte of an answer that waits."""
-    linger_seconds: float = 1.0
-    linger_bytes: int = 2 * 1024 * 1024
-    close_seconds: float = 2.0
-    """For the peer to take part in a polite close: TLS waits for its last word, without end."""
-    backlog_bytes: int = 8 * 1024
-    """That may be sent while a request is answered. Twisted stops reading at 16 KiB, and is then deaf to a client
-    that leaves."""
-
-
-class Server(Protocol):
-    """What a channel needs of its site."""
-
-    clock: IReactorTime
-    bounds: Bounds
-    max_body_bytes: int
-    admission: Admission
-    connections: ConnectionCounts
-    access: AccessLog
+from chatmock.http_terms import Server, encoded_body, too_slow
+from chatmock.unsent import unsent_bytes
 
 
 class _Stage(enum.Enum):
@@ -225,7 +178,7 @@ class BoundedChannel(HTTPChannel):
         if refusal is not None:
             raise refusal
         if [each.lower() for each in fields.by_name.get(b"content-encoding", ())] not in ([], [b"identity"]):
-            raise _encoded()
+            raise encoded_body()
         most = self.site.max_body_bytes
         if fields.length is not None and fields.length > most:
             raise too_large(most)
@@ -290,8 +243,8 @@ class BoundedChannel(HTTPChannel):
     def pauseProducing(self) -> None:
         """The client does not take what is sent to it."""
         super().pauseProducing()
-        self._unsent = _unsent(self.transport)
-        self._stall.set(self.site.bounds.stall_seconds)
+        self._unsent = sys.maxsize
+        self._stall.set(0)  # measured when the write is through that has filled the buffer
 
     def resumeProducing(self) -> None:
         """It has taken everything."""
@@ -300,7 +253,8 @@ class BoundedChannel(HTTPChannel):
         self._advance()
 
     def _stalled(self) -> None:
-        unsent, self._unsent = self._unsent, _unsent(self.transport)
+        """It is time to see whether the client has taken anything since the last look."""
+        unsent, self._unsent = self._unsent, unsent_bytes(self.transport)
         if self._unsent < unsent:
             self._stall.set(self.site.bounds.stall_seconds)
         else:
@@ -313,9 +267,9 @@ class BoundedChannel(HTTPChannel):
         if self._stage is _Stage.CLOSING:
             self._look_at_closing()
         elif self._stage is _Stage.BODY:
-            self._refuse(self.requests[0], _too_slow("body", self.site.bounds.body_seconds))
+            self._refuse(self.requests[0], too_slow("body", self.site.bounds.body_seconds))
         elif self._stage is _Stage.HEAD and self._begun:
-            self._refuse(self._new_request(), _too_slow("head", self.site.bounds.head_seconds))
+            self._refuse(self._new_request(), too_slow("head", self.site.bounds.head_seconds))
         else:
             self.loseConnection()
 
@@ -341,47 +295,16 @@ class BoundedChannel(HTTPChannel):
         self._pending = b""
         self._stall.clear()
         super().loseConnection()
-        self._unsent = _unsent(self.transport)
+        self._unsent = unsent_bytes(self.transport)
         self._stalled_seconds = 0.0
         self._deadline.set(self.site.bounds.close_seconds)
 
     def _look_at_closing(self) -> None:
         """Abort, unless the client is still taking the end of its answer."""
         bounds = self.site.bounds
-        unsent, self._unsent = self._unsent, _unsent(self.transport)
+        unsent, self._unsent = self._unsent, unsent_bytes(self.transport)
         self._stalled_seconds = 0.0 if self._unsent < unsent else self._stalled_seconds + bounds.close_seconds
         if self._stalled_seconds == 0.0 or (self._unsent and self._stalled_seconds < bounds.stall_seconds):
             self._deadline.set(bounds.close_seconds)
         else:
             self.transport.abortConnection()
-
-
-def _unsent(transport: Any) -> int:
-    """Bytes that the peer has not taken yet: here, below TLS where there is TLS, and in the system's buffer.
-
-    The latter counts because it may hold megabytes, which a slow client takes for minutes.
-    """
-    while isinstance(transport, ProtocolWrapper):
-        transport = transport.transport
-    if not isinstance(transport, FileDescriptor):
-        return 0
-    here = len(transport.dataBuffer) - transport.offset + transport._tempDataLen  # noqa: SLF001  # no other way
-    with suppress(OSError, ValueError):  # a socket of another kind, or closed: nothing is known of it
-        here += int.from_bytes(ioctl(transport.fileno(), TIOCOUTQ, bytes(4)), sys.byteorder)
-    return here
-
-
-def _encoded() -> Refusal:
-    return Refusal(
-        Kind.UNSUPPORTED_MEDIA,
-        "The request body is compressed (Content-Encoding), and this server reads only bodies that are not.",
-        code="unsupported_content_encoding",
-    )
-
-
-def _too_slow(what: str, seconds: float) -> Refusal:
-    return Refusal(
-        Kind.TOO_SLOW,
-        f"The {what} of the request did not come in {seconds:g} s. The client or its network is too slow.",
-        code="request_timeout",
-    )

@@ -15,14 +15,15 @@ from twisted.web.server import Site
 from chatmock.access_log import AccessLog
 from chatmock.connection_counts import ConnectionCounts
 from chatmock.errors import Refusal
-from chatmock.http_channel import Admission, BoundedChannel, Bounds
+from chatmock.http_channel import BoundedChannel
 from chatmock.http_request import BoundedRequest
+from chatmock.http_terms import Admission, Bounds
 
 _MANY = 512
 
 
 class Everybody:
-    """The :class:`~chatmock.http_channel.Admission` of a server that lets its resource decide."""
+    """The :class:`~chatmock.http_terms.Admission` of a server that lets its resource decide."""
 
     def admit(self, request: BoundedRequest) -> Refusal | None:
         """None: *request* is answered."""

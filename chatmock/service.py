@@ -30,7 +30,7 @@ from chatmock.conversation import Thinking
 from chatmock.discovery import Discovery
 from chatmock.endpoints import make_endpoints
 from chatmock.exchange import Desk, Timeouts
-from chatmock.http_channel import Bounds
+from chatmock.http_terms import Bounds
 from chatmock.keys.live import LiveKeys
 from chatmock.listening import BoundedSite
 from chatmock.playback import DemoUpstream

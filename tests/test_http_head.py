@@ -100,7 +100,7 @@ def test_one_changed_byte_makes_no_second_reading(data: st.DataObject) -> None:
         assert fields.length == int(lengths[0])
 
 
-@pytest.mark.parametrize("data", [b"a", b"a b", b"GET / HTTP/1.1\r\na: b\r\n", b"\r\n"])
+@pytest.mark.parametrize("data", [b"a", b"a b", b"GET / HTTP/1.1\r\na: b\r\n"])
 def test_no_head_grows_for_ever(data: bytes) -> None:
     with pytest.raises(Refusal):
         split_head(data * MOST_HEAD_BYTES)

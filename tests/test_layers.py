@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "chatmock"
 
 LAYERS: list[list[str]] = [
-    ["jsontext", "durations", "threads", "monotonic", "signals", "deadlines"],
+    ["jsontext", "durations", "threads", "monotonic", "signals", "deadlines", "unsent"],
     ["errors", "model", "settings"],
     ["conversation", "framing"],
     ["events", "catalogue"],
@@ -28,8 +28,8 @@ LAYERS: list[list[str]] = [
     ["heads", "whole_body", "credentials", "catalogue_file", "qwen_stops", "readiness"],
     ["admission", "discovery", "relay", "stream_reply", "chatgpt_account", "qwen_answer"],
     ["qwen_calls", "http_request", "connection_counts", "access_log"],
-    ["qwen_account", "keys", "http_channel"],
-    ["exchange"],
+    ["qwen_account", "keys", "http_terms"],
+    ["http_channel", "exchange"],
     ["listening", "routes"],
     ["service"],
     ["running", "tap", "login", "info_command", "heal_command"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,11 +27,12 @@ from twisted.logger import formatEvent, globalLogPublisher
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from chatmock.http_channel import Bounds
+from chatmock.http_terms import Bounds
 from chatmock.listening import BoundedSite
 from tests.conftest import until
 
 MOST = 100_000
+SOCKET_BUFFER = 64 * 1024
 HELD = b"/held"
 """A path that is not answered before the test says so."""
 
@@ -91,6 +93,7 @@ async def serving(tls: bool = False, host: str = "127.0.0.1", **more: Any) -> As
     if tls:
         endpoint = wrapServerTLS(certificate(), endpoint)
     port: Any = await endpoint.listen(site)
+    port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)  # else the system's own grows
 
     def observe(event: Any) -> None:
         if event.get("log_namespace") == "chatmock.access":
@@ -114,6 +117,11 @@ class Wire(Protocol):
         self.received = b""
         self.lost: Deferred[None] = Deferred()
         self.gone = False
+
+    def sip(self) -> None:
+        """Take a little from now on, and no more."""
+        self.transport.resumeProducing()
+        reactor.callLater(0.005, self.transport.pauseProducing)
 
     def dataReceived(self, data: bytes) -> None:
         self.received += data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
@@ -9,10 +10,22 @@ from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.task import LoopingCall
 
+from chatmock.unsent import unsent_bytes
 from tests.conftest import pause, until
-from tests.security.channel import HELD, Served, SilentAtClose, Wire, connect, request, say, serving
+from tests.security.channel import (
+    HELD,
+    SOCKET_BUFFER,
+    Served,
+    SilentAtClose,
+    Wire,
+    connect,
+    request,
+    say,
+    serving,
+)
 
 SHORT = 0.3
+SLOW = 9_000_000
 BOTH = pytest.mark.parametrize("tls", [False, True])
 
 
@@ -152,24 +165,32 @@ async def test_who_does_not_take_its_answers_is_not_read() -> None:
 
 
 @BOTH
+async def test_who_asks_on_without_taking_answers_is_not_read(tls: bool) -> None:
+    """Else what it asks would fill the memory."""
+    async with serving(tls, times={"stall_seconds": 60.0}) as served:
+        wire = await asked(served, 10_000_000, request())
+        wire.transport.write(request() * 500_000)
+        left = -1
+        while left != unsent_bytes(wire.transport):  # the sockets' buffers fill up first
+            left = unsent_bytes(wire.transport)
+            await pause(SHORT)
+        assert left > 1_000_000
+        wire.transport.abortConnection()
+
+
+@BOTH
 @pytest.mark.parametrize("close", [False, True])
 async def test_who_takes_its_answer_slowly_gets_all_of_it(tls: bool, close: bool) -> None:
     """Longer than the answer may stand still, but it does not."""
-    async with serving(
-        tls, times={"stall_seconds": 0.4, "close_seconds": 0.2, "idle_seconds": 0.2}
-    ) as served:
-        wire = await asked(served, 7_000_000, request(close=close))
-
-        def sip() -> None:
-            if not wire.gone:
-                wire.transport.resumeProducing()
-                reactor.callLater(0.005, wire.transport.pauseProducing)
-
-        sipping = LoopingCall(sip)
+    async with serving(tls, times={"stall_seconds": 1.0, "close_seconds": 0.25}) as served:
+        wire = await asked(served, SLOW, request(close=close))
+        handle = wire.transport.socket if not tls else wire.transport.transport.socket
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER)
+        sipping = LoopingCall(wire.sip)
         sipping.start(0.1)
-        await until(lambda: wire.gone or len(wire.received) > 7_000_000)
+        await until(lambda: wire.gone or len(wire.received) > SLOW)
         sipping.stop()
         await pause(0.02)
-        wire.transport.resumeProducing()
-        await wire.ended()
-        assert len(wire.received) > 7_000_000
+        assert len(wire.received) > SLOW
+        if not wire.gone:
+            wire.transport.abortConnection()
