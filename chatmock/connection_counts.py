@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Final
 
-from chatmock.admission.proxies import as_client, parsed
+from chatmock.admission.proxies import network_of, parsed
 from chatmock.settings import Settings
 from chatmock.settings.addresses import Network
 
@@ -70,4 +70,4 @@ class ConnectionCounts:
         address = parsed(host)
         if address is None or any(address in network for network in self._proxies):
             return None
-        return as_client(address)
+        return network_of(address)

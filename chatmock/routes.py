@@ -14,7 +14,6 @@ from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from chatmock import jsontext
-from chatmock.admission.owner import check_owner
 from chatmock.admission.queue_report import queue_body
 from chatmock.catalogue import Catalogue, Row, listing, unknown_model
 from chatmock.conversation import Thinking
@@ -119,7 +118,7 @@ class Routes:
     def heal_provider(self, request: IRequest, name: str) -> bytes:
         """Have a provider asked again that is left alone, by the owner's command."""
         try:
-            check_owner(request)
+            self._desk.guard.check_owner(request)
             return _json(request, heal(self._desk.accounts, name))
         except Refusal as refusal:
             return refuse(request, _OPENAI, refusal)

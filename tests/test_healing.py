@@ -390,11 +390,14 @@ async def test_only_who_sits_at_the_machine_heals(
 
 
 def test_who_is_the_owner() -> None:
+    from ipaddress import ip_network
+
     from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
     from twisted.web.http_headers import Headers
 
     from chatmock.admission.client import Client, Key
     from chatmock.admission.owner import check_owner
+    from chatmock.admission.proxies import Proxies
     from chatmock.errors import Refusal
 
     class Asking:
@@ -419,7 +422,7 @@ def test_who_is_the_owner() -> None:
         Asking(lan(2), lan(1), admin, via="1.1 proxy"),
         Asking(local, local, plain),
     ):
-        check_owner(good)
+        check_owner(good, Proxies())
     for bad in (
         Asking(lan(2), lan(1)),
         Asking(lan(2), lan(1), plain),
@@ -427,7 +430,10 @@ def test_who_is_the_owner() -> None:
         Asking(UNIXAddress("/run/x"), UNIXAddress("/run/x")),
     ):
         with pytest.raises(Refusal):
-            check_owner(bad)
+            check_owner(bad, Proxies())
+    with pytest.raises(Refusal):
+        check_owner(Asking(local, local, plain), Proxies((ip_network("127.0.0.0/8"),)))
+    check_owner(Asking(local, local, admin), Proxies((ip_network("127.0.0.0/8"),)))
 
 
 async def test_a_healthy_daemon_is_told_as_one(start: Start) -> None:

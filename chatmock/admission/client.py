@@ -33,7 +33,7 @@ class Client:
     """One client: the holder of a key, else whoever comes from an address."""
 
     address: str
-    """An IPv4 address, or the /64 network of an IPv6 one, behind trusted proxies too."""
+    """An IP address, or the /64 network of a global IPv6 one; behind trusted proxies too."""
     key: Key | None = None
 
     @property

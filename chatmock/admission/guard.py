@@ -21,7 +21,8 @@ from chatmock.admission.head import CA, HEALTH, Head
 from chatmock.admission.hosts import check_host
 from chatmock.admission.lockout import Lockout
 from chatmock.admission.origins import Origins
-from chatmock.admission.proxies import LOOPBACK, Proxies
+from chatmock.admission.owner import check_owner
+from chatmock.admission.proxies import LOOPBACK, Proxies, network_of, parsed
 from chatmock.admission.rates import Rates
 from chatmock.admission.tokens import token_of
 from chatmock.errors import Kind, Refusal
@@ -137,6 +138,13 @@ class Guard:
         for name, value in self.origins.preflight(head_of(request)).items():
             request.setHeader(name, value)
 
+    def check_owner(self, request: Any) -> None:
+        """See that *request*, which was admitted, may change the daemon.
+
+        :raises Refusal: forbidden.
+        """
+        check_owner(request, self.proxies)
+
     def spend(self, client: Client) -> None:
         """Count one request of *client* against its rate.
 
@@ -147,7 +155,7 @@ class Guard:
     def _check_tls(self, head: Head) -> bool:
         """Whether *head* came over TLS, as far as that counts."""
         secure = self.proxies.secure(head)
-        if self.require_tls and not secure and head.path not in HEALTH | CA:
+        if self.require_tls and not secure and not (head.is_open and head.path in HEALTH | CA):
             raise Refusal(
                 Kind.FORBIDDEN,
                 "This server answers over TLS only (REQUIRE_TLS): use https.",
@@ -170,7 +178,7 @@ class Guard:
                 return client
         if not access.needed:
             return client
-        wait = None if token is None else self.lockout.count(client.address, self.clock.seconds())
+        wait = None if token is None else self.lockout.count(_network(client), self.clock.seconds())
         if wait is not None:
             raise _locked_out(wait)
         raise Refusal(
@@ -192,6 +200,12 @@ def head_of(request: Arrived) -> Head:
         getattr(request.getClientAddress(), "host", None) or LOOPBACK,
         bool(request.isSecure()),
     )
+
+
+def _network(client: Client) -> str:
+    """Whose wrong keys are counted together: nobody gets more guesses by changing about in a /64 of IPv6."""
+    address = parsed(client.address)
+    return client.address if address is None else network_of(address)
 
 
 def _locked_out(wait: float) -> Refusal:

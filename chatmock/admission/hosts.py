@@ -8,7 +8,7 @@ for those no name of its own was looked up.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
 from chatmock.admission.head import Head
@@ -19,7 +19,7 @@ _AUTHORITY = re.compile(
 )
 
 
-def check_host(head: Head, allowed: Collection[str]) -> bytes:
+def check_host(head: Head, allowed: frozenset[str]) -> bytes:
     """The ``host[:port]`` that *head* calls, in lower case.
 
     There must be one ``Host`` field; a target in absolute form is judged by its own authority (RFC 9112, 3.2.2).
@@ -42,7 +42,8 @@ def check_host(head: Head, allowed: Collection[str]) -> bytes:
     return called
 
 
-def is_own(called: bytes, allowed: Collection[str]) -> bool:
+@lru_cache(maxsize=1024)
+def is_own(called: bytes, allowed: frozenset[str]) -> bool:
     """Whether ``host[:port]`` names an IP address, ``localhost`` or one of *allowed*, and a port there can be."""
     match = _AUTHORITY.fullmatch(called)
     if match is None or not 1 <= int(match["port"] or 80) <= 65535:

@@ -1,4 +1,5 @@
-"""Guessing a key is slow: so many wrong ones a minute from one address (spec security.md, P13). Pure."""
+"""So many wrong keys a minute are told that they are wrong, to one network (spec security.md, P13; the right one passes
+all the same, mission.md). It stops what asks again and again; a guess is stopped by the length of the keys. Pure."""
 
 from __future__ import annotations
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
 
+from chatmock.admission.proxies import Proxies, parsed
 from chatmock.errors import Kind, Refusal
 
 _FORWARDED = (b"x-forwarded-for", b"x-forwarded-proto", b"x-real-ip", b"forwarded", b"via")
 """What a proxy adds: then it is not known who sits where, whether or not the proxy is trusted."""
 
 
-def check_owner(request: Any) -> None:
+def check_owner(request: Any, proxies: Proxies) -> None:
     """See that *request*, which the guard has admitted, comes from this machine or shows an admin key.
 
     :raises Refusal: forbidden.
     """
     client = getattr(request, "client", None)
     key = None if client is None else client.key
-    if (key is not None and key.admin) or _is_local(request):
+    if (key is not None and key.admin) or _is_local(request, proxies):
         return
     raise Refusal(
         Kind.FORBIDDEN,
@@ -27,17 +27,18 @@ def check_owner(request: Any) -> None:
     )
 
 
-def _is_local(request: Any) -> bool:
-    """Whether *request* comes straight from this machine: over the loopback, or from the address that it came to."""
+def _is_local(request: Any, proxies: Proxies) -> bool:
+    """Whether *request* comes straight from this machine: over the loopback, or from the address that it came to.
+
+    Not where a trusted proxy is: it need not say whom it brings.
+    """
     if any(request.requestHeaders.hasHeader(name) for name in _FORWARDED):
         return False
     peer = getattr(request.getClientAddress(), "host", None)
     own = getattr(request.getHost(), "host", None)
     if not isinstance(peer, str):
         return False
-    try:
-        address = ipaddress.ip_address(peer.partition("%")[0])
-    except ValueError:
+    address = parsed(peer)
+    if address is None or proxies.trusts(address):
         return False
-    mapped = getattr(address, "ipv4_mapped", None) or address
-    return bool(mapped.is_loopback) or peer == own
+    return address.is_loopback or peer == own

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
 import attrs
@@ -30,13 +31,13 @@ class Proxies:
         if head.encrypted:
             return True
         peer = parsed(head.peer)
-        if peer is None or not self._trusts(peer):
+        if peer is None or not self.trusts(peer):
             return False
         hops = _hops(head, b"x-forwarded-proto")
         return bool(hops) and hops[-1].lower() == "https"
 
     def client_of(self, head: Head) -> str:
-        """What counts as one client: an IPv4 address, or the /64 network of an IPv6 one.
+        """What counts as one client, see :func:`as_client`.
 
         From the last hop on, the first that is no trusted proxy is the client; the peer where a hop is no address.
         """
@@ -45,24 +46,37 @@ class Proxies:
             return head.peer
         client = peer
         hops = _hops(head, b"x-forwarded-for") if self.trusted else []
-        while hops and self._trusts(client):
+        while hops and self.trusts(client):
             hop = parsed(hops.pop())
             if hop is None:
                 return as_client(peer)
             client = hop
         return as_client(client)
 
-    def _trusts(self, address: IPv4Address | IPv6Address) -> bool:
+    def trusts(self, address: IPv4Address | IPv6Address) -> bool:
+        """Whether *address* is a proxy's whose word counts."""
         return any(address in network for network in self.trusted)
 
 
+@lru_cache(maxsize=4096)
 def as_client(address: IPv4Address | IPv6Address) -> str:
-    """The name of whoever has *address*: a household has a whole /64 of IPv6 addresses to change about in."""
+    """The name of whoever has *address*.
+
+    The devices of a home share one /64 of IPv6 and are told apart by their local addresses; of the whole Internet's
+    addresses a stranger has a /64 to change about in, which is one client.
+    """
+    return network_of(address) if address.is_global else str(address)
+
+
+@lru_cache(maxsize=4096)
+def network_of(address: IPv4Address | IPv6Address) -> str:
+    """What cannot be changed at will: an IPv4 address, or the /64 network of an IPv6 one."""
     if address.version == 4:
         return str(address)
     return str(ipaddress.ip_network((int(address), 64), strict=False))
 
 
+@lru_cache(maxsize=4096)
 def parsed(text: str) -> IPv4Address | IPv6Address | None:
     """The address without its zone, an IPv4 one in its own form; None for what is none."""
     try:

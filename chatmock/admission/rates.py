@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import TypeVar
 
 import attrs
 
 from chatmock.admission.client import Client
 from chatmock.errors import Kind, Refusal
 
+T = TypeVar("T")
 _MOST_CLIENTS = 4096
+_MINUTE = 60.0
 
 
 @attrs.define
@@ -29,7 +33,7 @@ class _Bucket:
 
 
 class Rates:
-    """So many requests a second for each client, with bursts, and besides as many a minute as its key allows.
+    """So many requests a second for each client, with bursts, and in no minute more than its key allows.
 
     :param rps: tokens a second; *burst*: tokens at most.
     """
@@ -38,7 +42,8 @@ class Rates:
         self._rps = rps
         self._burst = float(burst)
         self._seconds: OrderedDict[str, _Bucket] = OrderedDict()
-        self._minutes: OrderedDict[str, _Bucket] = OrderedDict()
+        self._minutes: OrderedDict[str, deque[float]] = OrderedDict()
+        """When the latest requests of each key came, as many as it has in a minute."""
 
     def spend(self, client: Client, now: float) -> None:
         """Take one token of *client*; none where one of its limits is reached.
@@ -46,31 +51,32 @@ class Rates:
         :param now: monotonic seconds.
         :raises Refusal: rate limited, with the seconds until there is a token.
         """
-        second = _bucket_of(self._seconds, client.name, self._burst, now)
+        second = _kept(self._seconds, client.name, lambda: _Bucket(self._burst, now))
         wait = second.fill(self._rps, self._burst, now)
         if wait:
             whose = "from this address" if client.key is None else "with this key"
             raise _limited(f"Too many requests {whose} (CHATMOCK_RATE_LIMIT_RPS={self._rps:g})", wait)
         rpm = None if client.key is None else client.key.rpm
         if rpm is not None:
-            minute = _bucket_of(self._minutes, client.name, rpm, now)
-            wait = minute.fill(rpm / 60.0, rpm, now)
-            if wait:
-                raise _limited(f"This key allows {rpm} requests a minute", wait)
-            minute.tokens -= 1.0
+            minute = _kept(self._minutes, client.name, deque)
+            while len(minute) >= rpm and now - minute[0] >= _MINUTE:
+                minute.popleft()
+            if len(minute) >= rpm:
+                raise _limited(f"This key allows {rpm} requests a minute", _MINUTE - (now - minute[0]))
+            minute.append(now)
         second.tokens -= 1.0
 
 
-def _bucket_of(buckets: OrderedDict[str, _Bucket], name: str, most: float, now: float) -> _Bucket:
-    bucket = buckets.get(name)
-    if bucket is None:
-        bucket = buckets[name] = _Bucket(most, now)
-        if len(buckets) > _MOST_CLIENTS:
-            buckets.popitem(last=False)
+def _kept(table: OrderedDict[str, T], name: str, fresh: Callable[[], T]) -> T:
+    found = table.get(name)
+    if found is None:
+        found = table[name] = fresh()
+        if len(table) > _MOST_CLIENTS:
+            table.popitem(last=False)
     else:
-        # One that is refused is seen too: forgotten, it would have a full bucket again.
-        buckets.move_to_end(name)
-    return bucket
+        # Who is refused is seen too: forgotten, it would begin anew.
+        table.move_to_end(name)
+    return found
 
 
 def _limited(why: str, wait: float) -> Refusal:

@@ -139,7 +139,9 @@ def read_object(body: bytes) -> dict[str, Any]:
     try:
         return jsontext.loads_strictly(body)
     except JSONError as error:
-        raise bad_request(f"The request body is not a JSON object in UTF-8 that can be trusted: {error}.") from None
+        raise bad_request(
+            f"The request body is not a JSON object in UTF-8 that can be trusted: {error}."
+        ) from None
 
 
 def read_shape(body: Mapping[str, Any], shape: type[T]) -> T:
@@ -307,14 +309,20 @@ def _function(function: FunctionBody) -> Tool:
 
 
 def _tool_choice(asked: ChatBody) -> ToolChoice:
-    choice = asked.tool_choice if asked.tool_choice is not None else asked.function_call
+    older = asked.function_call
+    wanted = [
+        _read_choice(asked.tool_choice, "tool_choice"),
+        _read_choice({"function": older} if isinstance(older, dict) else older, "function_call"),
+    ]
+    return next((each for each in wanted if each is not None), ToolChoice("auto"))
+
+
+def _read_choice(choice: str | dict[str, Any] | None, field: str) -> ToolChoice | None:
     if choice is None:
-        return ToolChoice("auto")
+        return None
     if isinstance(choice, str):
         if choice not in ("none", "auto", "required"):
-            raise bad_request(
-                f"'tool_choice' is none, auto, required or an object, not {choice!r}.", "tool_choice"
-            )
+            raise bad_request(f"{field!r} is none, auto, required or an object, not {choice[:50]!r}.", field)
         return ToolChoice(choice)  # type: ignore[arg-type]  # just checked
     kind = choice.get("type", "function")
     if kind == "allowed_tools":
@@ -322,11 +330,9 @@ def _tool_choice(asked: ChatBody) -> ToolChoice:
         return ToolChoice(
             "required" if isinstance(allowed, dict) and allowed.get("mode") == "required" else "auto"
         )
-    if not isinstance(kind, str):
-        raise bad_request("The 'type' of 'tool_choice' must be a string.", param="tool_choice.type")
-    named = choice.get(kind) if asked.tool_choice is not None else choice
+    named = choice.get(kind) if isinstance(kind, str) else None
     if not isinstance(named, dict) or not isinstance(named.get("name"), str):
-        raise bad_request("'tool_choice' does not name a tool.", param="tool_choice")
+        raise bad_request(f"{field!r} does not name a tool.", param=field)
     return ToolChoice("named", named["name"])
 
 

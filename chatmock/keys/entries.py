@@ -20,7 +20,7 @@ PRIORITIES: Final = {"low": -1, "normal": 0, "high": 1}
 _TOKEN_BYTES: Final = 32
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _RESERVED: Final = ("access-token",)
-"""What the holder of ``CHATMOCK_ACCESS_TOKEN`` is counted and logged as."""
+"""What people would take for ``CHATMOCK_ACCESS_TOKEN``."""
 
 
 @attrs.frozen

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatmock.admission.proxies import Proxies
+from chatmock.admission.proxies import Proxies, as_client, network_of, parsed
 from tests.admission.heads import head
 
 TRUSTED = Proxies((ip_network("10.0.0.0/8"), ip_network("127.0.0.3/32"), ip_network("fd00::/8")))
@@ -55,9 +55,9 @@ def test_tls_itself_needs_no_word() -> None:
         ("192.168.1.7", [], "192.168.1.7"),
         ("192.168.1.7", ["1.1.1.1"], "192.168.1.7"),
         ("::ffff:192.168.1.7", [], "192.168.1.7"),
-        ("fe80::1%eth0", [], "fe80::/64"),
-        ("2001:db8:1:2:3:4:5:6", [], "2001:db8:1:2::/64"),
-        ("2001:db8:1:2:ffff::", [], "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", [], "fe80::1"),
+        ("2a00:1:1:2:3:4:5:6", [], "2a00:1:1:2::/64"),
+        ("2a00:1:1:2:ffff::", [], "2a00:1:1:2::/64"),
         (PROXY, [], PROXY),
         (PROXY, ["1.1.1.1"], "1.1.1.1"),
         (PROXY, ["6.6.6.6, 1.1.1.1"], "1.1.1.1"),
@@ -66,7 +66,7 @@ def test_tls_itself_needs_no_word() -> None:
         (PROXY, ["6.6.6.6, 1.1.1.1,10.0.0.2, fd00::7"], "1.1.1.1"),
         (PROXY, ["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
         (PROXY, ["::ffff:1.1.1.1"], "1.1.1.1"),
-        (PROXY, ["2001:db8:1:2::9"], "2001:db8:1:2::/64"),
+        (PROXY, ["2a00:1:1:2::9"], "2a00:1:1:2::/64"),
         (PROXY, ["unknown"], PROXY),
         (PROXY, ["1.1.1.1, unknown"], PROXY),
         (PROXY, ["unknown, 1.1.1.1"], "1.1.1.1"),
@@ -90,3 +90,20 @@ def test_nobody_else_can_say_who_one_is(said: list[str], address: object) -> Non
         forged = ("X-Forwarded-For", ", ".join(said))
         assert TRUSTED.client_of(head(forged, peer=str(address))) == str(address)
         assert TRUSTED.client_of(head(forged, ("X-Forwarded-For", str(address)), peer=PROXY)) == str(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "client", "network"),
+    [
+        ("192.168.1.2", "192.168.1.2", "192.168.1.2"),
+        ("fd00::2", "fd00::2", "fd00::/64"),
+        ("fe80::2%eth0", "fe80::2", "fe80::/64"),
+        ("2a00:1:1:2::3", "2a00:1:1:2::/64", "2a00:1:1:2::/64"),
+    ],
+)
+def test_devices_of_a_home_are_told_apart_but_not_for_guesses(
+    address: str, client: str, network: str
+) -> None:
+    found = parsed(address)
+    assert found is not None
+    assert (as_client(found), network_of(found)) == (client, network)

@@ -238,6 +238,26 @@ async def test_whose_word_on_tls_counts(start: Start, source: str, values: list[
         assert (await ask(daemon, *fields, source=source, target=target)).status in (200, 404)
 
 
+async def test_no_key_is_looked_at_in_the_clear_on_open_paths_either(start: Start) -> None:
+    daemon = lock(start, require_tls=True)
+    for method, key in (("POST", WRONG), ("POST", RIGHT), ("DELETE", WRONG)):
+        assert (await ask(daemon, key, method=method, target="/health")).code == "tls_required"
+
+
+async def test_keys_are_compared_in_constant_time(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return one == other
+
+    daemon = lock(start)
+    monkeypatch.setattr("chatmock.admission.guard.hmac.compare_digest", compare)
+    assert (await ask(daemon, WRONG)).status == 401
+    assert (await ask(daemon, RIGHT)).status == 200
+    assert compared == [(b"wrong", b"s3cret"), (b"s3cret", b"s3cret")]
+
+
 async def test_a_body_in_the_clear_is_not_waited_for(start: Start) -> None:
     head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
     assert (await say(start(require_tls=True), head)).status == 403
@@ -261,6 +281,6 @@ async def test_named_keys(start: Start, keys: KeyStore) -> None:
     assert (await ask(daemon, ("x-api-key", "sk-laptop"), source="127.0.0.2")).status == 200
     limited = await ask(daemon, laptop)
     assert (limited.status, limited.code) == (429, "rate_limit_exceeded")
-    assert 1 <= int(limited.fields["retry-after"]) <= 30
+    assert 30 <= int(limited.fields["retry-after"]) <= 60
     assert (await ask(daemon, WRONG)).status == 401
     assert (await ask(daemon)).status == 401
