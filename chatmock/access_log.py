@@ -1,4 +1,4 @@
-"""One line of log for each request: what was asked and how it went, never its query, headers or content (P43).
+"""One line of log for each request: which route was asked and how it went, never its path, query, headers or content (P43).
 
 Lines about refused requests and dropped connections are few a second (P27): whoever floods the daemon must not fill
 its disk too.
@@ -11,8 +11,9 @@ from typing import Any, Final
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from chatmock.openapi import template_of
+
 _REFUSED_A_SECOND: Final = 10
-_MOST_PATH_CHARS: Final = 200
 _LEFT: Final = 499
 """The status for a client that left, as proxies log it."""
 _log = Logger(namespace="chatmock.access")
@@ -68,7 +69,7 @@ class AccessLog:
         milliseconds = (self._clock.seconds() - request.arrived) * 1000
         return (
             f"{request.client.name} {request.method.decode('latin-1')}"
-            f" {request.path[:_MOST_PATH_CHARS].decode('latin-1')} {status} {request.sentLength} bytes"
+            f" {template_of(request.path.decode('latin-1'))} {status} {request.sentLength} bytes"
             f" {request.request_id} {milliseconds:.0f} ms"
         )
 

@@ -132,8 +132,11 @@ class BoundedChannel(HTTPChannel):
     def _read_head(self) -> bool:
         if self._waitingForTransport:
             return False  # the client does not read what it was answered before
-        if not self._begun and self._pending.startswith(b"\r\n"):
-            self._pending = self._pending[2:]  # some clients end a body with one line end too many
+        if not self._begun and self._pending.startswith(b"\r"):
+            # Some clients end a body with one line end too many: nothing begins by that.
+            self._pending = self._pending.removeprefix(b"\r\n")
+            if self._pending in (b"", b"\r"):
+                return False
         try:
             found = split_head(self._pending)
         except Refusal as refusal:

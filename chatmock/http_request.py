@@ -53,6 +53,7 @@ class BoundedRequest(Request):
         headers = self.responseHeaders
         headers.setRawHeaders(b"server", [b"chatmock"])
         headers.setRawHeaders(b"cache-control", [b"no-store"])
+        headers.setRawHeaders(b"vary", [b"Origin"])
         headers.setRawHeaders(b"x-content-type-options", [b"nosniff"])
 
     def take_line(self, line: RequestLine) -> None:

@@ -4,5 +4,6 @@ A route that is added is described in :mod:`chatmock.openapi.operations`; a test
 """
 
 from chatmock.openapi.document import Facts, document
+from chatmock.openapi.templates import NO_ROUTE, template_of
 
-__all__ = ["Facts", "document"]
+__all__ = ["NO_ROUTE", "Facts", "document", "template_of"]

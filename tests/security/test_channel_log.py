@@ -92,7 +92,7 @@ async def test_the_line(given: bytes) -> None:
         fields = [b"X-Request-Id: " + given, b"Authorization: Bearer s3cret"]
         await answer(served, request(b"POST", b"/v1/x?key=s3cret", *fields, body=b"s3cret", close=True))
         line = served.lines[0]
-        assert line.startswith(f"laptop POST /v1/x 200 12 bytes {given.decode()} ")
+        assert line.startswith(f"laptop POST - 200 12 bytes {given.decode()} ")
         assert line.endswith(" ms")
         assert "s3cret" not in line
 
@@ -101,7 +101,7 @@ async def test_the_line_of_who_is_refused() -> None:
     async with serving(admission=Named(Refusal(Kind.FORBIDDEN, "no"))) as served:
         wire = await answer(served, request(b"GET", b"/v1/x?key=s3cret"))
         size = len(wire.received.partition(b"\r\n\r\n")[2])
-        assert served.lines[0].startswith(f"laptop GET /v1/x 403 {size} bytes req_")
+        assert served.lines[0].startswith(f"laptop GET - 403 {size} bytes req_")
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_control_characters_are_escaped() -> None:
     class Asked:
         client = Client("10.0.0.1")
         method, path, code, sentLength, request_id, arrived, refused = (
-            b"GET",
-            b"/\n\x1b[2J\xff",
+            b"G\n\x1b[2J\xff",
+            b"/",
             200,
             0,
             "r",
@@ -139,7 +139,7 @@ def test_control_characters_are_escaped() -> None:
     globalLogPublisher.addObserver(observe)
     AccessLog(Clock()).answered(Asked())
     globalLogPublisher.removeObserver(observe)
-    assert "/\\n\\x1b[2J" in lines[0]
+    assert "G\\n\\x1b[2J" in lines[0]
 
 
 @pytest.mark.parametrize("data", [request(close=True), request(b"TRACE"), b"nonsense\r\n\r\n"])
