@@ -131,7 +131,8 @@ async def test_no_page_at_all_by_default(start: Start) -> None:
 async def test_tls_is_required(start: Start, proxies: tuple[str, ...], forwarded: str, status: int) -> None:
     import ipaddress
 
-    daemon = start(require_tls=True, trusted_proxies=tuple(map(ipaddress.ip_network, proxies)))
+    networks = tuple(map(ipaddress.ip_network, proxies))
+    daemon = start(require_tls=True, trusted_proxies=networks, allow_open=True)
     answer = await http(daemon, "GET", "/v1/models", X_Forwarded_Proto=forwarded)
     assert answer.status == status
     assert (await http(daemon, "GET", "/v1/models")).status == 403
@@ -172,6 +173,15 @@ async def test_too_many_requests(start: Start) -> None:
     assert answer.status == 429
     assert int(answer.headers["retry-after"]) in (1, 2)
     assert answer.error["code"] == "rate_limit_exceeded"
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", {"messages": [{"role": "user", "content": "Hi"}] * 65}], ids=["shape", "limits"]
+)
+async def test_refused_bodies_count_too(start: Start, body: Any) -> None:
+    daemon = start(rate_limit_rps=0.001, rate_limit_burst=2)
+    statuses = [(await http(daemon, "POST", "/v1/chat/completions", body)).status for _ in range(3)]
+    assert statuses == [400, 400, 429]
 
 
 @pytest.mark.parametrize("declared", [True, False])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -12,6 +13,10 @@ from chatmock.errors import Refusal, bad_request
 from chatmock.settings import Settings
 
 CLAMPED = "X-Chatmock-Clamped"
+
+_FILE_FIELDS = ("data", "file_data")
+"""In which audio and files stand in base64 (OpenAI's ``input_audio`` and ``file``)."""
+_DATA_URL = re.compile(r"data:[^,\s]{0,200};base64,")
 
 
 @attrs.frozen
@@ -43,13 +48,17 @@ class Limits:
             raise _over(
                 "messages", f"{len(chat.messages)} messages", self.max_messages, "CHATMOCK_MAX_MESSAGES"
             )
-        total = 0
+        said = inline = 0
         for position, message in enumerate(chat.messages):
-            total += self._check(message, f"messages[{position}]")
-        if total > self.max_total_bytes:
-            raise _over(
-                "messages", f"{total} bytes of text", self.max_total_bytes, "CHATMOCK_MAX_TOTAL_BYTES"
-            )
+            said += self._check(message, f"messages[{position}]")
+            inline += sum(map(_inline_bytes, message.parts))
+        if said > self.max_total_bytes:
+            raise _over("messages", f"{said} bytes of text", self.max_total_bytes, "CHATMOCK_MAX_TOTAL_BYTES")
+        if inline * 3 // 4 > self.max_image_bytes:
+            found = f"about {inline * 3 // 4} bytes of images and files"
+            raise _over("messages", found, self.max_image_bytes, "CHATMOCK_MAX_IMAGE_BYTES")
+        if chat.source is not None:
+            self._check_rest(_size(chat.source.body) - said - inline)
         if chat.max_tokens is not None and chat.max_tokens > self.max_tokens:
             return attrs.evolve(chat, max_tokens=self.max_tokens), {CLAMPED: f"max_tokens={self.max_tokens}"}
         return chat, {}
@@ -59,37 +68,69 @@ class Limits:
         chars = size = 0
         for text in message.texts():
             chars += len(text)
-            size += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+            size += _utf8_bytes(text)
         if chars > self.max_message_chars:
             raise _over(where, f"{chars} characters", self.max_message_chars, "CHATMOCK_MAX_MESSAGE_CHARS")
-        for part in message.parts:
-            inline = _inline_bytes(part)
-            if inline > self.max_image_bytes:
-                raise _over(
-                    where, f"a file of about {inline} bytes", self.max_image_bytes, "CHATMOCK_MAX_IMAGE_BYTES"
-                )
         return size
+
+    def _check_rest(self, size: int) -> None:
+        """Check what is neither said in a message nor a picture or file, since most upstreams are sent that as well."""
+        if size > self.max_total_bytes:
+            raise bad_request(
+                f"The request has {size} bytes of text outside of what its messages say, such as tools, schemas and"
+                f" other fields; at most {self.max_total_bytes} are allowed. The owner can raise"
+                " CHATMOCK_MAX_TOTAL_BYTES.",
+                code="limit_exceeded",
+            )
 
 
 def _inline_bytes(part: Part) -> int:
-    """The size of the picture or file carried in *part*, decoded, in bytes."""
+    """The size of the pictures and files carried in *part*, as they are encoded, in bytes."""
     match part:
         case Image():
-            return part.inline_bytes * 3 // 4
+            return part.inline_bytes
         case Attachment(value=value):
-            return _longest_text(value) * 3 // 4
+            return sum(len(text) for field, text in _strings(value) if _is_file(field, text))
         case ToolResult(parts=parts):
-            return max((_inline_bytes(inner) for inner in parts), default=0)
+            return sum(map(_inline_bytes, parts))
         case _:
             return 0
 
 
-def _longest_text(value: Any) -> int:
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, Mapping):
-        return max(map(_longest_text, value.values()), default=0)
-    return max(map(_longest_text, value), default=0) if isinstance(value, list) else 0
+def _is_file(field: str, text: str) -> bool:
+    """Whether *text* is a file in base64. Prose has blanks, wherever it is put."""
+    return (field in _FILE_FIELDS or _DATA_URL.match(text) is not None) and text.isascii() and " " not in text
+
+
+def _size(value: Any) -> int:
+    """The bytes of all strings and keys in the decoded JSON *value*, as UTF-8."""
+    size = 0
+    left = [value]
+    for each in left:  # which grows meanwhile
+        if isinstance(each, str):
+            size += len(each) if each.isascii() else _utf8_bytes(each)
+        elif isinstance(each, dict):
+            left += each
+            left += each.values()
+        elif isinstance(each, list):
+            left += each
+    return size
+
+
+def _strings(value: Any) -> Iterator[tuple[str, str]]:
+    """The strings in the decoded JSON *value*, each after the name of its field."""
+    left = [("", value)]
+    for field, each in left:  # which grows meanwhile
+        if isinstance(each, str):
+            yield field, each
+        elif isinstance(each, Mapping):
+            left += each.items()
+        elif isinstance(each, list):
+            left += [(field, item) for item in each]
+
+
+def _utf8_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 def _over(where: str, found: str, most: int, setting: str) -> Refusal:

@@ -14,7 +14,7 @@ import attrs
 
 from chatmock import jsontext
 from chatmock.answer import Answer, AnswerChoice
-from chatmock.conversation import ChatRequest, Identity, Message, Text
+from chatmock.conversation import ChatRequest, Identity, Message, Source, Text
 from chatmock.dialects.openai_chat import DONE, head, usage_body
 from chatmock.dialects.openai_errors import error_body
 from chatmock.dialects.openai_parse import (
@@ -112,6 +112,7 @@ class OpenAICompletions:
             top_logprobs=asked.logprobs or None,
             echo=bool(asked.echo),
             extras=extras,
+            source=Source(self.name, fields),
         )
 
     def encoder(self, chat: ChatRequest, identity: Identity) -> CompletionEncoder:

@@ -63,7 +63,11 @@ class ProtectionSettings(DaemonSettings):
         _COUNT, 16384, "CHATMOCK_MAX_MESSAGE_CHARS", unit="characters", doc="most text of one message"
     )
     max_total_bytes: int = setting(
-        _COUNT, 262144, "CHATMOCK_MAX_TOTAL_BYTES", unit="bytes", doc="most text of a request"
+        _COUNT,
+        262144,
+        "CHATMOCK_MAX_TOTAL_BYTES",
+        unit="bytes",
+        doc="most text in the messages of a request, and as much in the rest of it",
     )
     max_tokens: int = setting(
         _COUNT,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from chatmock.admission.limits import Limits
 from chatmock.conversation import Attachment, ChatRequest, Image, Message, Text, ToolResult
+from chatmock.dialects import DIALECTS
 from chatmock.errors import Refusal
 from chatmock.settings import Settings
 
 LIMITS = Limits.of(Settings())
+parse_chat = next(dialect.parse for dialect in DIALECTS if dialect.name == "openai-chat")
 
 
 def chat(*messages: Message, **more: Any) -> ChatRequest:
@@ -67,6 +70,117 @@ def test_inline_pictures_and_files_have_a_limit_of_their_own() -> None:
             small.apply(chat(Message("user", (part,))))
     link = Message("user", (Image("https://example.org/" + "a" * 5000),))
     assert small.apply(chat(link)) == (chat(link), {})
+
+
+def test_the_pictures_of_a_request_are_counted_together() -> None:
+    limits = Limits.of(Settings(max_image_bytes=3000))
+    picture = Image("data:image/png;base64," + "A" * (1000 - 22))
+    file = Attachment("file", {"type": "file", "file": {"file_data": picture.url, "filename": "a.png"}})
+    four = chat(Message("user", (picture, picture)), Message("tool", (ToolResult("1", (picture, file)),)))
+    assert limits.apply(four) == (four, {})
+    for one_more in (Image("data:,a"), file, ToolResult("1", (file,))):
+        with pytest.raises(Refusal, match="CHATMOCK_MAX_IMAGE_BYTES"):
+            limits.apply(chat(*four.messages, Message("user", (one_more,))))
+
+
+def test_messages_and_the_rest_of_a_request_have_the_same_limit_each() -> None:
+    said_all: list[Any] = [{"role": "user", "content": "ä" * 8192}] * 16
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 500_000}}
+    body: dict[str, Any] = {
+        "model": "m",
+        "messages": [*said_all, {"role": "user", "content": [picture]}],
+        "user": "",
+    }
+    written = sum(map(len, ("model", "m", "messages", "user", *["role", "user", "content"] * 17)))
+    written += sum(map(len, ("type", "image_url", "image_url", "url")))
+    for character, count in (("x", 1), ("ä", 2)):
+        room, odd = divmod(262144 - written, count)
+        body["user"] = character * room + "x" * odd
+        LIMITS.apply(parse_chat(json.dumps(body).encode()))
+        body["user"] += "x"
+        with pytest.raises(Refusal, match=r"262145 bytes.* CHATMOCK_MAX_TOTAL_BYTES") as caught:
+            LIMITS.apply(parse_chat(json.dumps(body).encode()))
+        assert caught.value.status == 400
+
+
+LONG = "word " * 60_000
+HI: dict[str, Any] = {"role": "user", "content": "hi"}
+CALL = {"id": "1", "type": "function", "function": {"name": LONG, "arguments": "{}"}}
+
+
+def tool(**more: Any) -> dict[str, Any]:
+    return {"tools": [{"type": "function", "function": {"name": "f", **more}}]}
+
+
+def parts(*parts: dict[str, Any]) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": parts}]}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"user": LONG},
+        {"stop": [LONG]},
+        {"model": LONG},
+        {"metadata": {LONG: "x"}},
+        {"surprise": [["word"] * 70_000]},
+        {LONG: 1},
+        {"surprise": "ä" * 140_000},
+    ],
+    ids=lambda fields: str(fields)[:20],
+)
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_text_is_counted_in_every_field_of_every_dialect(dialect: Any, fields: dict[str, Any]) -> None:
+    asked = {"prompt": "hi"} if dialect.name == "openai-completions" else {"messages": [HI]}
+    LIMITS.apply(dialect.parse(json.dumps(asked).encode()))
+    with pytest.raises(Refusal, match="CHATMOCK_MAX_TOTAL_BYTES"):
+        LIMITS.apply(dialect.parse(json.dumps({**asked, **fields}).encode()))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        tool(description=LONG),
+        tool(parameters={"type": "object", "description": LONG}),
+        tool(surprise=LONG),
+        {"tools": [{"type": "web_search", "filters": LONG}]},
+        {"functions": [{"name": "f", "description": LONG}]},
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"title": LONG}}}},
+        {"prediction": {"type": "content", "content": LONG}},
+        {"messages": [{**HI, "name": LONG}]},
+        {"messages": [{**HI, "surprise": LONG}]},
+        {"messages": [HI, {"role": "assistant", "tool_calls": [CALL]}]},
+        parts({"type": "image_url", "image_url": {"url": f"https://example.org/{LONG}"}}),
+        parts({"type": "image_url", "image_url": {"url": "data:,a", "detail": LONG}}),
+        parts({"type": "file", "file": {"file_data": "QQ==", "text": LONG}}),
+        parts({"type": "file", "file": {"file_data": LONG}}),
+        parts({"type": "file", "file": {"text": f"data:text/plain;base64,{LONG}"}}),
+        parts({"type": "surprise", "surprise": ["twenty characters a", "piece"] * 20_000}),
+    ],
+    ids=lambda fields: str(fields)[:90],
+)
+def test_text_is_counted_wherever_it_stands_in_a_chat(fields: dict[str, Any]) -> None:
+    body = json.dumps({"messages": [HI], **fields}).encode()
+    with pytest.raises(Refusal, match="CHATMOCK_MAX_TOTAL_BYTES"):
+        LIMITS.apply(parse_chat(body))
+
+
+def test_files_are_no_text() -> None:
+    data = "QUJD" * 100_000
+    LIMITS.apply(
+        parse_chat(
+            json.dumps(
+                parts(
+                    {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}},
+                    {
+                        "type": "file",
+                        "file": {"filename": "a", "file_data": f"data:application/pdf;base64,{data}"},
+                    },
+                    {"type": "video_url", "video_url": {"url": f"data:video/mp4;base64,{data}"}},
+                )
+            ).encode()
+        )
+    )
 
 
 @pytest.mark.parametrize(
