@@ -66,7 +66,7 @@ class ServerCertificate:
     def __init__(self, certificate: Path, key: Path) -> None:
         self.files = (certificate, key)
         """The certificate's and the key's, as the settings have them."""
-        self._seen: object = self._stamp()
+        self._seen: object = self._stamp()  # of what is in use
         self._in_use = _load(certificate, key)
 
     @property
@@ -75,18 +75,19 @@ class ServerCertificate:
         return self._in_use.chain[0]
 
     def reload(self, always: bool = False) -> bool:
-        """Use what the files hold now, if that is something else than was last seen there; whether it is used.
+        """Use what the files hold now, if that is something else than is in use; whether it is used.
 
         May run in a thread: what is new is used from one connection to the next.
 
         :param always: even if it is the same.
-        :raises SettingError: when it is not usable. What was in use stays, and the same is not complained of again.
+        :raises SettingError: when it is not usable. What was in use stays, and the next call tries again: only a mode
+            may have to be mended, which the content does not show.
         """
         seen = self._stamp()
         if seen == self._seen and not always:
             return False
-        self._seen = seen
         self._in_use = _load(*self.files)
+        self._seen = seen
         return True
 
     def notices(self, now: dt.datetime) -> Sequence[str]:

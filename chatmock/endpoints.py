@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from chatmock.certificates import ServerCertificate
 from chatmock.settings import SettingError, Settings
 
 _TLS: Final = "tls:"
+_INNER_TLS: Final = re.compile(r"(?:ssl|tls):", re.IGNORECASE)
 
 
 def make_endpoints(
@@ -21,7 +23,8 @@ def make_endpoints(
 
     :param certificate: for those that speak TLS. With it, the address of the settings is among them unless there is
         a ``tls:`` endpoint that takes its place.
-    :raises SettingError: when an ``--endpoint`` is one that cannot be served safely.
+    :raises SettingError: when an ``--endpoint`` is one that cannot be served safely. Those that believe a PROXY header
+        are refused before (:func:`chatmock.admission.exposure.check_exposure`).
     :raises ValueError: when one is no endpoint description.
     """
     kind = TCP6ServerEndpoint if ":" in settings.host else TCP4ServerEndpoint
@@ -51,7 +54,7 @@ def _endpoint(
     kind, _, inner = description.partition(":")
     if kind not in ("ssl", "tls"):
         return "http", serverFromString(reactor, description)
-    if kind == "ssl" or certificate is None:
+    if kind == "ssl" or certificate is None or _INNER_TLS.match(inner.replace("\\", "")):
         raise SettingError(
             f"--endpoint {description}: for TLS give --tls-cert and --tls-key, and tls: before an endpoint, such as"
             f" {_TLS}tcp:8443:interface=0.0.0.0"

@@ -33,6 +33,7 @@ from chatmock.exchange import Desk, Timeouts
 from chatmock.http_terms import Bounds
 from chatmock.keys.live import LiveKeys
 from chatmock.listening import BoundedSite
+from chatmock.owner_key import OwnerKey
 from chatmock.playback import DemoUpstream
 from chatmock.providers import PROVIDERS
 from chatmock.qwen_account import QwenAccount
@@ -40,6 +41,7 @@ from chatmock.routes import Routes
 from chatmock.settings import PROVIDERS as NAMES
 from chatmock.settings import Settings
 from chatmock.signals import on_hangup
+from chatmock.state_files import state_folder
 from chatmock.threads import Threads
 from chatmock.tls.keeper import CertificateKeeper
 from chatmock.upstream import Upstream, UpstreamClient
@@ -90,7 +92,8 @@ class ChatmockService(Service):
         self._threads = Threads(reactor, _THREADS)
         self._keys = LiveKeys.of(settings, reactor, self._threads)
         self._keys.load()
-        self._guard = Guard.of(settings, reactor, self._keys)
+        self._owner_key = OwnerKey(state_folder(settings.home))
+        self._guard = Guard.of(settings, reactor, self._keys, self._owner_key.secret)
         self._warnings = check_exposure(settings, self._keys.any)
         self._announce = announce
         self._client = UpstreamClient(
@@ -143,6 +146,7 @@ class ChatmockService(Service):
         for warning in self._warnings:
             self.log.warn("{warning}", warning=warning)
         self._forget_hangup = on_hangup(self._reactor, self._certificates.reload)
+        self._write_owner_key()
         self._announce(self._banner())
         self._keys.start()
         self._certificates.start()
@@ -155,16 +159,17 @@ class ChatmockService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        self._forget_hangup()
         self._discovery.stop()
         ports, self._ports = self._ports, []
         await gatherResults([maybeDeferred(port.stopListening) for port in ports])
+        self._owner_key.remove()
         stopping = [self._chatgpt.stop()] if self.qwen is None else [self._chatgpt.stop(), self.qwen.stop()]
         await gatherResults([Deferred.fromCoroutine(each) for each in stopping])
         await self._keys.stop()
         await self._certificates.stop()
         self._threads.stop()
         self._client.close()
+        self._forget_hangup()  # last: without it SIGHUP kills, and a login's refresh may still be awaited
 
     def _site(self) -> BoundedSite:
         settings, clock = self._settings, self._reactor
@@ -177,7 +182,6 @@ class ChatmockService(Service):
             backoff=Backoff(random.random),
             timeouts=Timeouts(
                 idle=settings.idle_timeout,
-                stall=settings.stall_timeout,
                 total=settings.total_timeout,
                 keepalive=settings.keepalive_after,
             ),
@@ -206,6 +210,17 @@ class ChatmockService(Service):
         else:
             shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104  # only shown
             self.urls.append(f"{scheme}://{shown}:{number}")
+
+    def _write_owner_key(self) -> None:
+        hosts = [port.getHost() for port in self._ports]
+        try:
+            self._owner_key.write(host.port for host in hosts if hasattr(host, "port"))
+        except OSError as error:
+            self.log.warn(
+                "chatmock heal and info are not known as the owner's, for their key cannot be written: {why}."
+                " Make CHATGPT_LOCAL_HOME writable, or give them CHATMOCK_ACCESS_TOKEN",
+                why=error.strerror or type(error).__name__,
+            )
 
     def _banner(self) -> str:
         settings = self._settings

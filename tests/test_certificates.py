@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import shutil
+import ssl
 from contextlib import suppress
 from pathlib import Path
 
@@ -139,6 +140,47 @@ def test_no_renegotiation(server: ServerCertificate) -> None:
                 with suppress(SSL.WantReadError):
                     each.do_handshake() if each is here else each.recv(1)
                 pump(here, there)
+
+
+def test_it_asks_for_no_renegotiation_either(server: ServerCertificate) -> None:
+    """What keeps clients from it is OpenSSL's default since 3.0, and this option, which tells in the server too."""
+    _, there = handshake(server, client(newest=SSL.TLS1_2_VERSION))
+    with pytest.raises(SSL.Error, match="no renegotiation"):
+        there.renegotiate()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_no_session_is_resumed(server: ServerCertificate, version: ssl.TLSVersion) -> None:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.minimum_version = context.maximum_version = version
+    first = _connected(server, context, None)
+    assert first.session is not None
+    if version == ssl.TLSVersion.TLSv1_2:
+        assert not first.session.has_ticket
+    assert not _connected(server, context, first.session).session_reused
+
+
+def _connected(
+    server: ServerCertificate, context: ssl.SSLContext, session: ssl.SSLSession | None
+) -> ssl.SSLObject:
+    """The side of a client that would resume *session*."""
+    to_here, to_there = ssl.MemoryBIO(), ssl.MemoryBIO()
+    here, there = context.wrap_bio(to_here, to_there, session=session), server.serverConnectionForTLS(None)
+    there.set_accept_state()
+    for _ in range(5):
+        with suppress(ssl.SSLWantReadError):
+            here.do_handshake()
+        if to_there.pending:
+            there.bio_write(to_there.read())
+        with suppress(SSL.WantReadError):
+            there.do_handshake()
+        with suppress(SSL.WantReadError):
+            to_here.write(there.bio_read(65536))
+    with suppress(ssl.SSLWantReadError):
+        here.read(1)  # the tickets of TLS 1.3 come after the handshake
+    assert here.version() is not None
+    return here
 
 
 def test_the_chain_is_sent_whole(tmp_path: Path, ca: trustme.CA) -> None:
@@ -329,9 +371,9 @@ def test_a_bad_new_one_keeps_the_old(ca: trustme.CA, pem: Pem, tmp_path: Path) -
     with pytest.raises(SettingError, match="is not the key of"):
         server.reload()
     assert serial(server) == before
-    assert not server.reload()  # said once
-    with pytest.raises(SettingError):
-        server.reload(always=True)
+    for always in (False, True):
+        with pytest.raises(SettingError):
+            server.reload(always)
     pem.key.write_bytes(other.key.read_bytes())
     assert server.reload()
     assert serial(server) != before
@@ -342,18 +384,23 @@ def test_files_that_are_gone_keep_the_old(pem: Pem) -> None:
     before = serial(server)
     key = pem.key.read_bytes()
     pem.key.unlink()
-    with pytest.raises(SettingError, match="No such file"):
-        server.reload()
-    assert not server.reload()
+    for _ in range(2):
+        with pytest.raises(SettingError, match="No such file"):
+            server.reload()
     assert serial(server) == before
     pem.key.touch(0o600)
     pem.key.write_bytes(key)
-    assert server.reload()
+    assert not server.reload()  # it is in use
 
 
 def test_a_key_made_wide_is_not_reloaded(ca: trustme.CA, pem: Pem, tmp_path: Path) -> None:
     server = ServerCertificate(*pem)
+    before = serial(server)
     write_pem(tmp_path, issue(ca))
     pem.key.chmod(0o644)
     with pytest.raises(SettingError, match="others may read"):
         server.reload()
+    assert serial(server) == before
+    pem.key.chmod(0o600)
+    assert server.reload(), "the content has not changed meanwhile, but what it was not taken for has"
+    assert serial(server) != before

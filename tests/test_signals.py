@@ -14,9 +14,13 @@ from typing import Any
 
 import pytest
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 
+from chatmock.chatgpt_account import ChatGPTAccount
+from chatmock.service import make_service
+from chatmock.settings import Settings
 from chatmock.signals import on_hangup
-from tests.conftest import until
+from tests.conftest import settle, until
 from tests.test_starting import MODULE, SECONDS, environment
 
 
@@ -70,6 +74,32 @@ def test_elsewhere_than_in_the_main_thread_nothing_is_handled(handler: Any) -> N
     thread = threading.Thread(target=register)
     thread.start()
     thread.join()
+    assert signal.getsignal(signal.SIGHUP) == handler
+
+
+async def test_a_daemon_that_waits_for_its_end_is_not_killed(
+    handler: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refreshed: Deferred[None] = Deferred()
+    stop = ChatGPTAccount.stop
+
+    async def stop_late(self: ChatGPTAccount) -> None:
+        await refreshed  # as for a login's new tokens, which would be lost if the process ended now
+        await stop(self)
+
+    monkeypatch.setattr(ChatGPTAccount, "stop", stop_late)
+    service = make_service(Settings(port=0), reactor, lambda _: None)
+    service.startService()
+    stopped = service.stopService()
+    try:
+        await settle()
+        assert signal.getsignal(signal.SIGHUP) not in (handler, signal.SIG_DFL)
+        hang_up()
+        await settle()
+        assert not stopped.called
+    finally:
+        refreshed.callback(None)
+        await stopped
     assert signal.getsignal(signal.SIGHUP) == handler
 
 

@@ -10,19 +10,21 @@ import re
 from collections.abc import Sequence
 
 from chatmock.admission.proxies import parsed
-from chatmock.settings import SettingError, Settings
+from chatmock.settings import Secret, SettingError, Settings
 
 _FIELD = re.compile(r"(?:[^:\\]|\\.)*", re.DOTALL)
 _TCP = frozenset({"tcp", "tcp6", "ssl"})
-_AROUND = frozenset({"haproxy", "tls"})
-"""Kinds that stand before another description."""
+_FEWEST_CHARACTERS = 20
+"""Of the access token, where strangers may guess at it: each address has five guesses a minute, but they may have many."""
 
 
 def exposed(settings: Settings) -> Sequence[str]:
-    """The listeners that other machines may reach, as the owner wrote them."""
+    """What other machines may reach: listeners as the owner wrote them, and a proxy, which brings them to the loopback."""
     found = [f"endpoint {each}" for each in settings.endpoints if not is_local_endpoint(each)]
     if _has_host(settings) and not is_local_host(settings.host):
         found.insert(0, f"host {settings.host}")
+    if settings.trusted_proxies:
+        found.append("a proxy of CHATMOCK_TRUSTED_PROXIES")
     return found
 
 
@@ -37,8 +39,10 @@ def check_exposure(settings: Settings, keys_exist: bool) -> Sequence[str]:
     """What the owner is to be warned of.
 
     :param keys_exist: whether client keys have been given out.
-    :raises SettingError: when nobody could get in, or everybody could who was not meant to.
+    :raises SettingError: when nobody could get in, or everybody could who was not meant to, or clients could say what
+        address they have.
     """
+    _refuse_proxy_headers(settings.endpoints)
     keyed = keys_exist or settings.access_token is not None
     if settings.require_auth and not keyed:
         raise SettingError(
@@ -52,14 +56,37 @@ def check_exposure(settings: Settings, keys_exist: bool) -> Sequence[str]:
         if not settings.allow_open:
             raise SettingError(
                 f"{where}. Give out client keys (chatmock keys add NAME) or set CHATMOCK_ACCESS_TOKEN; listen on"
-                " 127.0.0.1 only; or set CHATMOCK_ALLOW_OPEN=1 if whoever reaches it may spend your accounts"
+                " 127.0.0.1 only, without a proxy; or set CHATMOCK_ALLOW_OPEN=1 if whoever reaches it may spend your accounts"
             )
         warnings.append(f"{where}: whoever reaches it spends your accounts (CHATMOCK_ALLOW_OPEN)")
+    if listeners and settings.access_token is not None and _is_short(settings.access_token):
+        warnings.append(
+            f"CHATMOCK_ACCESS_TOKEN has fewer than {_FEWEST_CHARACTERS} characters, and whoever has many addresses may"
+            " guess at it for long: take a longer one, or give out client keys (chatmock keys add NAME) instead"
+        )
     if "*" in settings.cors_origins:
         warnings.append(
             "every web page may ask here, in any browser that reaches it (CHATMOCK_CORS_ORIGINS=*)"
         )
     return warnings
+
+
+def _is_short(token: Secret) -> bool:
+    return len(token.reveal()) < _FEWEST_CHARACTERS
+
+
+def _refuse_proxy_headers(endpoints: Sequence[str]) -> None:
+    """Refuse Twisted's ``haproxy:``, alone or inside another kind: it believes the PROXY header of anybody.
+
+    Lock-out, caps and the owner's own requests go by the address of the peer, which would then be the peer's to choose.
+    """
+    for each in endpoints:
+        # Twisted takes escapes out of the kind too, and does not mind capitals.
+        if "haproxy" in each.replace("\\", "").lower().split(":"):
+            raise SettingError(
+                f"--endpoint {each}: haproxy: believes whatever address a client claims. Let the proxy send"
+                " X-Forwarded-For and X-Forwarded-Proto, and name its address in CHATMOCK_TRUSTED_PROXIES"
+            )
 
 
 def is_local_host(host: str) -> bool:
@@ -76,7 +103,7 @@ def is_local_endpoint(description: str) -> bool:
     """
     kind, *fields = _fields(description)
     kind = kind.lower()
-    if kind in _AROUND:
+    if kind == "tls":
         return is_local_endpoint(description.partition(":")[2])
     pairs = (field.split("=", 1) for field in fields if "=" in field)
     named = {_plain(name): _plain(value) for name, value in pairs}

@@ -17,6 +17,8 @@ from chatmock.tls.authority import Address, Name, is_local
 
 _SIOCGIFADDR: Final = 0x8915
 """Linux's request for an interface's IPv4 address."""
+_TEMPORARY: Final = 0x01
+"""Linux's flag of a temporary IPv6 address."""
 _IFREQ: Final = struct.Struct("16s24s")
 _ELSEWHERE: Final = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 """Addresses that are nobody's (RFC 5737, RFC 3849): no packet is sent by asking for the way there."""
@@ -47,7 +49,8 @@ def own_names() -> Sequence[Name]:
     """What clients in the network may call this machine by, the host name first.
 
     That is the host name, alone, with its domain, and as home networks complete it; ``localhost``; and every address
-    of the local kind. Public addresses are not among them: the provider gives others tomorrow.
+    of the local kind. Public addresses are not among them: the provider gives others tomorrow; nor are temporary
+    IPv6 addresses, which this machine only asks from (RFC 8981).
     """
     host = host_name()
     names: list[Name] = [] if host == "localhost" else [host]
@@ -56,7 +59,9 @@ def own_names() -> Sequence[Name]:
     if host != "localhost":
         names += [f"{host}.local", f"{host}.lan"]
     names += ["localhost", ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1")]
-    found = {each for each in _addresses() if is_local(each) and not each.is_link_local}
+    lasting, passing = six(_six_table())
+    seen = {*_addresses(), *lasting}.difference(passing)
+    found = {each for each in seen if is_local(each) and not each.is_link_local}
     addresses: list[Address] = sorted(found, key=lambda each: (each.version, int(each)))
     return tuple(dict.fromkeys((*names, *addresses)))
 
@@ -68,7 +73,6 @@ def _addresses() -> Iterator[Address]:
             yield ipaddress.ip_address(asking.getsockname()[0].partition("%")[0])
     if sys.platform == "linux":
         yield from _interfaces()
-        yield from _six()
 
 
 def _interfaces() -> Iterator[Address]:
@@ -80,8 +84,22 @@ def _interfaces() -> Iterator[Address]:
                 yield ipaddress.IPv4Address(answer[20:24])
 
 
-def _six() -> Iterator[Address]:
-    """Every IPv6 address."""
+def _six_table() -> str:
+    """Linux's table of its IPv6 addresses; empty elsewhere."""
     with suppress(OSError, ValueError):
-        for line in Path("/proc/net/if_inet6").read_text("ascii").splitlines():
-            yield ipaddress.IPv6Address(bytes.fromhex(line.split()[0]))
+        return Path("/proc/net/if_inet6").read_text("ascii")
+    return ""
+
+
+def six(table: str) -> tuple[Sequence[Address], Sequence[Address]]:
+    """The IPv6 addresses in the *table*, those that last and the temporary ones.
+
+    A line is the address in hexadecimal digits, the interface's number, length of the prefix, scope, flags and name.
+    """
+    lasting: list[Address] = []
+    passing: list[Address] = []
+    for line in table.splitlines():
+        digits, _, _, _, flags, *_ = line.split()
+        to = passing if int(flags, 16) & _TEMPORARY else lasting
+        to.append(ipaddress.IPv6Address(bytes.fromhex(digits)))
+    return lasting, passing

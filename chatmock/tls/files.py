@@ -36,6 +36,8 @@ from chatmock.tls.authority import (
 
 _FOLDER: Final = "tls"
 _MOST_BYTES: Final = 1024 * 1024
+_MOST_KEPT: Final = 100
+"""Names, and as many addresses, that a certificate takes over from the one before."""
 
 
 class TLSFilesError(Exception):
@@ -155,24 +157,42 @@ def make(
 
 
 def renew(files: TLSFiles, own: Sequence[Name], now: dt.datetime, before: dt.timedelta, days: int) -> bool:
-    """Renew the server's certificate if it ends within *before* and is of the authority there; whether that was so.
+    """Renew the server's certificate if it is of the authority there and due; whether that was so.
+
+    It is due when it ends within *before*, when it has not begun (the clock was wrong when it was made), and when it
+    is not for all of the *own* names that the authority may certify.
 
     :raises TLSFilesError: when it should be renewed and cannot be.
     """
-    certificate = read_certificate(files.server)
-    if certificate is None or certificate.not_valid_after_utc - now > before:
+    if not _is_due(files, own, now, before):
         return False
-    authority = read_certificate(files.authority)
-    if authority is None or not issued_by(certificate, authority):
+    with files.locked():
+        if not _is_due(files, own, now, before):
+            return False  # another process has been faster
+        make(files, own, (), now, days)
+    return True
+
+
+def _is_due(files: TLSFiles, own: Sequence[Name], now: dt.datetime, before: dt.timedelta) -> bool:
+    certificate, authority = read_certificate(files.server), read_certificate(files.authority)
+    if certificate is None or authority is None or not issued_by(certificate, authority):
         return False
+    lacking = set(own).difference(names_of(certificate), not_permitted(own, authority))
+    valid = certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc - before
+    if valid and not lacking:
+        return False
+    if now < authority.not_valid_before_utc:
+        raise TLSFilesError(
+            f"the authority {files.authority} begins on {authority.not_valid_before_utc:%Y-%m-%d %H:%M} UTC only. Set this"
+            " machine's clock; if it is right, remove the authority, run `chatmock tls init`, and let every device"
+            " trust the new one."
+        )
     if authority.not_valid_after_utc - now <= before:
         # Another authority would not be trusted by anybody until the owner has been to every device.
         raise TLSFilesError(
             f"the authority {files.authority} ends on {authority.not_valid_after_utc:%Y-%m-%d}. Remove it, run"
             " `chatmock tls init`, and let every device trust the new one."
         )
-    with files.locked():
-        make(files, own, (), now, days)
     return True
 
 
@@ -192,9 +212,17 @@ def _names(
 
 
 def _wished(files: TLSFiles, wished: Sequence[Name]) -> Sequence[Name]:
-    """The names *wished*, else those of the present certificate."""
+    """The names *wished*, else those of the present certificate, which has those once wished at its end.
+
+    In between are those that this machine had for a time; of these not all are kept for ever.
+    """
     present = None if wished else read_certificate(files.server)
-    return wished if present is None else names_of(present)
+    if present is None:
+        return wished
+    names = names_of(present)
+    hosts = [name for name in names if isinstance(name, str)]
+    addresses = [name for name in names if not isinstance(name, str)]
+    return (*hosts[-_MOST_KEPT:], *addresses[-_MOST_KEPT:])
 
 
 def _kept_key(path: Path) -> ec.EllipticCurvePrivateKey:

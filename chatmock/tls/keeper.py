@@ -1,5 +1,7 @@
 """Keeps the running daemon's certificate fresh: renews what chatmock made, and takes over what others renewed.
 
+What chatmock made is renewed before it ends, and when this machine has got another name or address.
+
 The files are looked at once a minute in a thread, besides at SIGHUP: what renews certificates by itself (certbot, a
 step of a NAS) rarely tells the daemons that use them, and they would go on with the old one until it has ended.
 """
@@ -105,9 +107,13 @@ class CertificateKeeper:
         self._look()
 
     def reload(self) -> None:
-        """Look now, use what is there whether or not it has changed, and say again what is wrong with it."""
-        self._complaints = ()
-        self._run(True)
+        """Look now, use what is there whether or not it has changed, and say again what is wrong with it.
+
+        Does nothing once it is stopped.
+        """
+        if not self._stopped:
+            self._complaints = ()
+            self._run(True)
 
     def stop(self) -> Deferred[None]:
         """Look no more; fires when nothing is being looked at."""

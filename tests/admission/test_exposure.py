@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,14 @@ LOCAL = [
     r"tcp6:8000:interface=\:\:1", r"tcp:8000:interface=\:\:1", "tcp:8000:interface=localhost",
     r"tcp6:8000:interface=\:\:ffff\:127.0.0.1", "ssl:8443:privateKey=k.pem:interface=127.0.0.1", "unix:/run/chatmock.sock",
     r"unix:/run/a\:b:mode=600", "unix:address=/run/x", "systemd:domain=UNIX:index=0", "systemd:UNIX:0",
-    "haproxy:tcp:8000:interface=127.0.0.1", "haproxy:unix:/run/x", "tls:tcp:8443:interface=127.0.0.1", "tls:unix:/run/x",
+    "tls:tcp:8443:interface=127.0.0.1", "tls:unix:/run/x",
 ]  # fmt: skip
 REACHABLE = [
     "tcp:8000", "tcp:port=8000", "tcp:8000:interface=0.0.0.0", "tcp:8000:interface=", "tcp:8000:interface=192.168.1.5",
     "tcp:8000:127.0.0.1", "tcp:8000:interface=127.0.0.1:interface=0.0.0.0", r"tcp:8000:interface=127.0.0.1:inter\face=0.0.0.0",
     r"tcp:8000\:interface=127.0.0.1", "tcp6:8000", r"tcp6:8000:interface=\:\:", "tcp:8000:interface=box.lan",
     r"tcp6:8000:interface=fe80\:\:1%eth0", "ssl:8443", "systemd:domain=INET:index=0", "systemd:domain=INET6:name=http",
-    "systemd:INET:0", "systemd:index=0", "haproxy:tcp:8000", "haproxy:", "onion:80", "tls:8000:interface=127.0.0.1", "tls:tcp:8443", "fd:3", "x",
+    "systemd:INET:0", "systemd:index=0", "haproxy:tcp:8000:interface=127.0.0.1", "haproxy:", "onion:80", "tls:8000:interface=127.0.0.1", "tls:tcp:8443", "fd:3", "x",
 ]  # fmt: skip
 
 
@@ -59,6 +60,8 @@ def test_twisted_reads_them_alike(kind: str, pieces: list[str]) -> None:
         assert is_local_host(endpoint._interface)
 
 
+NET = (ip_network("127.0.0.0/8"),)
+LONG = Secret("k" * 20)
 TLS = {"tls_cert": Path("c"), "tls_key": Path("k")}
 
 
@@ -74,6 +77,9 @@ TLS = {"tls_cert": Path("c"), "tls_key": Path("k")}
         ({"host": "box.lan"}, ["host box.lan"]),
         ({"host": "0.0.0.0", "endpoints": ("unix:/run/x",)}, []),
         ({"endpoints": ("unix:/run/x", "tcp:1")}, ["endpoint tcp:1"]),
+        ({"trusted_proxies": NET}, ["a proxy of CHATMOCK_TRUSTED_PROXIES"]),
+        ({"trusted_proxies": NET, "endpoints": ("unix:/run/x",)}, ["a proxy of CHATMOCK_TRUSTED_PROXIES"]),
+        ({"host": "0.0.0.0", "trusted_proxies": NET}, ["host 0.0.0.0", "a proxy of CHATMOCK_TRUSTED_PROXIES"]),
         ({"host": "0.0.0.0", "endpoints": ("unix:/run/x",), **TLS}, ["host 0.0.0.0"]),
         ({"host": "0.0.0.0", "endpoints": ("tls:unix:/run/x",), **TLS}, []),
         ({"host": "0.0.0.0", "endpoints": ("tls:unix:/run/x",), "tls_port": 1, **TLS}, ["host 0.0.0.0"]),
@@ -88,13 +94,15 @@ def test_the_loopback_is_safe(more: Any) -> None:
     assert check_exposure(Settings(**more), keys_exist=False) == []
 
 
-@pytest.mark.parametrize("where", [{"host": "0.0.0.0"}, {"endpoints": ("tcp:8000",)}])
+@pytest.mark.parametrize(
+    "where", [{"host": "0.0.0.0"}, {"endpoints": ("tcp:8000",)}, {"trusted_proxies": NET}]
+)
 def test_nobody_starts_an_open_daemon_by_mistake(where: Any) -> None:
     with pytest.raises(SettingError, match="CHATMOCK_ALLOW_OPEN=1") as caught:
         check_exposure(Settings(**where), keys_exist=False)
-    assert ("0.0.0.0" if "host" in where else "tcp:8000") in str(caught.value)
+    assert exposed(Settings(**where))[0] in str(caught.value)
     assert check_exposure(Settings(**where), keys_exist=True) == []
-    assert check_exposure(Settings(**where, access_token=Secret("k")), keys_exist=False) == []
+    assert check_exposure(Settings(**where, access_token=LONG), keys_exist=False) == []
     (warning,) = check_exposure(Settings(**where, allow_open=True), keys_exist=False)
     assert "CHATMOCK_ALLOW_OPEN" in warning
 
@@ -104,6 +112,36 @@ def test_a_key_that_nobody_has_cannot_be_required() -> None:
         check_exposure(Settings(require_auth=True), keys_exist=False)
     assert check_exposure(Settings(require_auth=True), keys_exist=True) == []
     assert check_exposure(Settings(require_auth=True, access_token=Secret("k")), keys_exist=False) == []
+
+
+@pytest.mark.parametrize("keys_exist", [False, True])
+def test_a_token_that_can_be_guessed_is_warned_of(keys_exist: bool) -> None:
+    short = Secret("k" * 19)
+    (warning,) = check_exposure(Settings(host="0.0.0.0", access_token=short), keys_exist)
+    assert "CHATMOCK_ACCESS_TOKEN has fewer than 20 characters" in warning
+    assert short.reveal() not in warning
+    assert check_exposure(Settings(host="0.0.0.0", access_token=LONG), keys_exist) == []
+    assert check_exposure(Settings(access_token=short), keys_exist) == []
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "haproxy:tcp:0:interface=127.0.0.1", "haproxy:ssl:0:privateKey=x", "HAProxy:tcp:0", "tls:haproxy:tcp:0",
+        r"tls:h\aproxy:tcp:0", r"around:haproxy\:tcp\:0", "haproxy:unix:/run/x", "tls:tls:haproxy:tcp:0",
+    ],
+)  # fmt: skip
+def test_who_believes_a_proxy_header_is_refused(description: str) -> None:
+    settings = Settings(endpoints=("tcp:0", description), tls_cert=Path("c"), tls_key=Path("k"))
+    with pytest.raises(SettingError, match="CHATMOCK_TRUSTED_PROXIES") as caught:
+        check_exposure(settings, keys_exist=True)
+    assert str(caught.value).startswith(f"--endpoint {description}: haproxy: believes")
+    assert "\n" not in str(caught.value)
+
+
+def test_haproxy_may_be_in_a_path_or_name() -> None:
+    endpoints = ("unix:/run/haproxy", "unix:/run/haproxy/x", "systemd:domain=UNIX:name=haproxy")
+    assert check_exposure(Settings(endpoints=endpoints), keys_exist=False) == []
 
 
 def test_pages_of_everybody_are_warned_of() -> None:

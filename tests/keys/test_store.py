@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatmock.admission.client import Key
-from chatmock.keys.database import KeysFailed
+from chatmock.keys.database import KeysFailed, connect
 from chatmock.keys.entries import Entry
 from chatmock.keys.store import KeyStore, NameTaken
 from chatmock.state_files import FileLock
@@ -251,6 +251,24 @@ def test_a_broken_or_foreign_file_is_told_and_left_as_it_is(store: KeyStore, bro
     before = store.path.read_bytes()
     check_refused(store, said)
     assert store.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("index", ["sqlite_autoindex_client_key_1", "client_key_name"])
+def test_a_damaged_page_that_reading_the_keys_does_not_meet_is_told(store: KeyStore, index: str) -> None:
+    store.add(entry_of("laptop"))
+    with closing(sqlite3.connect(store.path)) as connection:
+        asked = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+        (page,) = connection.execute(asked, (index,)).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    overwrite(store.path, (page - 1) * size, b"\xff" * size)
+    check_refused(store, "damaged")
+
+
+def test_what_was_told_is_on_the_disk(store: KeyStore) -> None:
+    store.add(entry_of("laptop"))
+    with closing(connect(store.path)) as connection:
+        full = 2
+        assert connection.execute("PRAGMA synchronous").fetchone() == (full,)
 
 
 @pytest.mark.parametrize("change", [no_table, strange_row])

@@ -213,9 +213,15 @@ async def test_any_endpoint_can_speak_tls(start: Start, ca: trustme.CA, pem: Pem
     assert await serial(daemon, ca)
 
 
-@pytest.mark.parametrize("description", ["ssl:0:privateKey=x", "tls:tcp:0", "tls:folder:443"])
-def test_tls_that_is_not_ours_is_refused(start: Start, pem: Pem, description: str) -> None:
-    more = {} if description.startswith("tls:") else settings(pem)
+@pytest.mark.parametrize("certified", [False, True])
+@pytest.mark.parametrize(
+    "description",
+    ["ssl:0:privateKey=x", "tls:tcp:0", "tls:folder:443", "tls:ssl:0", r"tls:S\sl:0", "tls:tls:tcp:0"],
+)
+def test_tls_that_is_not_ours_is_refused(start: Start, pem: Pem, description: str, certified: bool) -> None:
+    if certified and description in ("tls:tcp:0", "tls:folder:443"):
+        return
+    more = settings(pem) if certified else {}
     with pytest.raises(SettingError, match=r"for TLS give --tls-cert and --tls-key, and tls: before"):
         start(**more, endpoints=(description,), allow_open=True)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -172,6 +174,86 @@ def test_renewed_in_time_and_no_earlier(files: TLSFiles) -> None:
     assert new is not None
     assert new.not_valid_after_utc > leaf.not_valid_after_utc
     assert "extra.lan" in names_of(new)
+    assert not renew(files, OWN, days(61), MONTH, 397)
+
+
+def test_one_that_has_not_begun_is_renewed(files: TLSFiles) -> None:
+    made(files)
+    with files.locked():
+        make(files, OWN, (), days(10), 90)  # while the clock was wrong
+    assert renew(files, OWN, NOW, MONTH, 397)
+    new = read_certificate(files.server)
+    assert new is not None
+    assert new.not_valid_before_utc <= NOW
+    assert not renew(files, OWN, NOW, MONTH, 397)
+
+
+def test_an_authority_that_has_not_begun_is_told(files: TLSFiles) -> None:
+    made(files, now=days(10))
+    before = files.server.read_bytes()
+    with pytest.raises(TLSFilesError, match=r"begins on .* only\. Set this machine's clock"):
+        renew(files, OWN, NOW, MONTH, 397)
+    assert files.server.read_bytes() == before
+
+
+def test_renewed_for_what_the_machine_is_called_now(files: TLSFiles) -> None:
+    made(files, "extra.lan")
+    other: list[Name] = ["other", "other.lan", "localhost", ipaddress.ip_address("fd00::7")]
+    assert renew(files, other, NOW, MONTH, 397)
+    new = read_certificate(files.server)
+    assert new is not None
+    assert set(names_of(new)) == {*OWN, "extra.lan", *other} - {"other"}
+    assert not renew(files, other, NOW, MONTH, 397)
+    assert not renew(files, OWN, NOW, MONTH, 397), "what comes and goes is no reason to renew each time"
+
+
+def test_names_of_the_past_are_not_kept_for_ever_but_those_wished_are(files: TLSFiles) -> None:
+    made(files, "extra.lan", ipaddress.ip_address("10.9.9.9"))
+    for number in range(130):
+        own: list[Name] = [f"n{number}.lan", ipaddress.ip_address("10.0.0.0") + number]
+        assert renew(files, own, NOW, MONTH, 397)
+    new = read_certificate(files.server)
+    assert new is not None
+    assert len(names_of(new)) == 202
+    assert {*own, "extra.lan", ipaddress.ip_address("10.9.9.9")} <= set(names_of(new))
+
+
+def test_two_do_not_renew_at_the_same_time(files: TLSFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(files)
+    at_work, go_on, done = threading.Event(), threading.Event(), []
+    real = files_module.make
+
+    def slow(*arguments: Any) -> Any:
+        if at_work.is_set():
+            raise AssertionError("two are at work")
+        at_work.set()
+        assert go_on.wait(20)
+        return real(*arguments)
+
+    monkeypatch.setattr(files_module, "make", slow)
+    thread = threading.Thread(target=lambda: done.append(renew(files, OWN, days(61), MONTH, 397)))
+    thread.start()
+    try:
+        assert at_work.wait(20)
+        with pytest.raises(TLSFilesError, match="another chatmock is at work"):
+            renew(files, OWN, days(61), MONTH, 397)
+    finally:
+        go_on.set()
+        thread.join()
+    assert done == [True]
+    assert not renew(files, OWN, days(61), MONTH, 397)
+
+
+def test_what_another_has_renewed_meanwhile_is_left(files: TLSFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(files)
+    locked = TLSFiles.locked
+
+    def late(self: TLSFiles) -> Any:
+        monkeypatch.undo()
+        assert renew(files, OWN, days(61), MONTH, 397)
+        return locked(self)
+
+    monkeypatch.setattr(TLSFiles, "locked", late)
     assert not renew(files, OWN, days(61), MONTH, 397)
 
 

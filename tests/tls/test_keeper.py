@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, globalLogPublisher
 
+import chatmock.tls.keeper as keeper_module
 from chatmock.certificates import ServerCertificate
 from chatmock.settings import SettingError, Settings
 from chatmock.tls.authority import Name, names_of
@@ -25,6 +26,14 @@ from tests.tls.material import Pem, issue, write_pem
 NOW = dt.datetime.now(dt.UTC)
 OWN: list[Name] = ["box", "localhost", ipaddress.ip_address("127.0.0.1")]
 DAY = 86400.0
+
+
+@pytest.fixture(autouse=True)
+def own(monkeypatch: pytest.MonkeyPatch) -> list[Name]:
+    """What this machine is called."""
+    names = list(OWN)
+    monkeypatch.setattr(keeper_module, "own_names", lambda: names)
+    return names
 
 
 @pytest.fixture
@@ -139,6 +148,40 @@ def test_ours_is_renewed_at_the_start(tmp_path: Path, files: TLSFiles) -> None:
     assert kept.keeper.notices == []
 
 
+def test_ours_is_renewed_for_another_address(
+    tmp_path: Path, ours: Pem, own: list[Name], said: list[str]
+) -> None:
+    kept = Kept(tmp_path, ours)
+    kept.keeper.start()
+    before = kept.serial
+    own[-1:] = [ipaddress.ip_address("192.168.7.7"), "box.lan", "elsewhere"]
+    kept.clock.advance(LOOK_SECONDS)
+    assert kept.serial != before
+    assert kept.keeper.certificate is not None
+    names = set(names_of(kept.keeper.certificate.leaf))
+    assert {ipaddress.ip_address("192.168.7.7"), "box.lan", *OWN, "extra.lan"} == names
+    kept.clock.advance(LOOK_SECONDS)
+    assert len(said) == 1, "what the authority may not certify is no reason to renew again and again"
+
+
+def test_a_new_one_is_taken_when_its_key_has_been_made_private(tmp_path: Path, said: list[str]) -> None:
+    ca = trustme.CA()
+    pem = write_pem(tmp_path, issue(ca))
+    kept = Kept(tmp_path, pem)
+    kept.keeper.start()
+    before = kept.serial
+    write_pem(tmp_path, issue(ca))
+    pem.key.chmod(0o644)
+    kept.clock.pump([LOOK_SECONDS] * 3)
+    assert kept.serial == before
+    assert len(said) == 1
+    assert "others may read" in said[0]
+    pem.key.chmod(0o600)
+    kept.clock.advance(LOOK_SECONDS)
+    assert kept.serial != before
+    assert len(said) == 2
+
+
 def test_another_one_is_not_renewed(tmp_path: Path, files: TLSFiles, ours: Pem, said: list[str]) -> None:
     copy = Pem(tmp_path / "copy.pem", tmp_path / "copy-key.pem")
     for one, other in zip(ours, copy, strict=True):
@@ -184,6 +227,14 @@ def test_stopped_it_looks_no_more(tmp_path: Path, ours: Pem) -> None:
     kept.keeper.stop().addCallback(stopped.append)
     assert stopped == [None]
     assert kept.clock.getDelayedCalls() == []
+
+
+def test_stopped_it_does_not_reload(tmp_path: Path, ours: Pem, said: list[str]) -> None:
+    kept = Kept(tmp_path, ours)
+    kept.keeper.start()
+    kept.keeper.stop()
+    kept.keeper.reload()
+    assert said == []
 
 
 def test_stopping_waits_for_what_is_being_looked_at(tmp_path: Path, files: TLSFiles, ours: Pem) -> None:
