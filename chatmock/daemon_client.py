@@ -14,7 +14,9 @@ import attrs
 
 from chatmock import jsontext
 from chatmock.jsontext import JSONError
-from chatmock.settings import Settings
+from chatmock.owner_key import read_owner_key
+from chatmock.settings import Secret, Settings
+from chatmock.state_files import expanded
 
 SECONDS: Final = 2.0
 """For an answer, whatever is at the other end."""
@@ -64,7 +66,7 @@ def _url(scheme: str, host: str, port: int) -> str | None:
 
 
 def ask(settings: Settings, method: str, path: str) -> Reply:
-    """Ask the daemon of *settings*, with the access token where there is one.
+    """Ask the daemon of *settings* as its owner: with the key of its run, else with the access token, as far as there is one.
 
     :raises NoDaemonError: when none answers within :data:`SECONDS`.
     """
@@ -96,7 +98,7 @@ def _ask(url: str, settings: Settings, method: str, path: str) -> Reply:
         connection = http.client.HTTPSConnection(
             str(parts.hostname), parts.port, timeout=SECONDS, context=_trusting(settings)
         )
-    token = settings.access_token
+    token = _token(settings, parts.port)
     headers = {} if token is None else {"Authorization": f"Bearer {token.reveal()}"}
     try:
         connection.request(method, path, headers={"Accept": "application/json", **headers})
@@ -106,6 +108,13 @@ def _ask(url: str, settings: Settings, method: str, path: str) -> Reply:
         return Reply(response.status, jsontext.loads_object(response.read(_MOST_BYTES)))
     finally:
         connection.close()
+
+
+def _token(settings: Settings, port: int | None) -> Secret | None:
+    """What opens the daemon at *port*."""
+    folder = expanded(settings.home)
+    found = None if folder is None or port is None else read_owner_key(folder, port)
+    return settings.access_token if found is None else found
 
 
 def _trusting(settings: Settings) -> ssl.SSLContext:

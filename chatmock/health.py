@@ -4,59 +4,38 @@
 
     ok ──a refusal that counts──▶ cooling ──its time is over──▶ probing ──the probe is answered──▶ ok
                                      ▲                             │
-                                     └──────the probe is refused───┘  (for twice as long)
+                                     └──────the probe is refused───┘
 
-One refusal is enough where it says that the account is not served (login, plan, captcha, a limit that lasts); faults that
-may pass count when three requests in a row have met them. What is said of one model silences that model only. Any success clears it,
-and so do a new login, room under the plan's limits, and the owner's command. Nothing lasts longer than the longest
+It cools for as long as the provider says; where that says nothing, twice as long after each failed probe. One refusal is enough where it says that the account is not served (login, plan, captcha, a limit that lasts); faults that
+may pass count when three requests in a row have met them within ten minutes. What is said of one model silences that model
+only. Any success clears it that began later, and so do a new login, room under the plan's limits, and the owner's command. Nothing lasts longer than the longest
 cooldown: after that somebody is always let through. Pure: times are given, monotonic ones for all that is measured.
 """
 
 from __future__ import annotations
 
-import enum
+import math
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 import attrs
 
+from chatmock.conditions import Condition, State
 from chatmock.durations import rfc3339, sane
 from chatmock.errors import Kind, Refusal
 from chatmock.verdicts import Verdict, judge
 
 FAULTS: Final = 3
 """So many requests in a row that have met passing faults count; how often each was tried does not."""
+FAULT_SECONDS: Final = 600.0
+"""Older ones are no longer in a row with a new one."""
 FIRST_PASSING: Final = 5.0
-"""Seconds of the shortest cooldown, that after faults which may pass at any time; it doubles with each failed probe."""
+"""Seconds of the shortest cooldown, that after faults which may pass at any time; also to wait for a probe's outcome."""
 FIRST_LASTING: Final = 60.0
-"""The same where the account is not served and nobody says until when."""
+"""Seconds of the first cooldown where the account is not served and nobody says until when."""
 MOST_MODELS: Final = 256
 """Models that are remembered: their names may be the clients' inventions."""
-
-
-class State(enum.Enum):
-    """Who is let through."""
-
-    OK = "ok"
-    """Everybody."""
-    COOLING = "cooling"
-    """Nobody."""
-    PROBING = "probing"
-    """One at a time."""
-
-
-@attrs.frozen
-class Condition:
-    """That a provider, or one of its models, is not asked now."""
-
-    state: State
-    reason: str
-    """The code of the refusal, or its kind in words."""
-    since: float
-    """Seconds since it was first refused so."""
-    left: float
-    """Seconds until it is asked again; 0 for by the next request."""
 
 
 @attrs.define(eq=False)
@@ -66,12 +45,21 @@ class Trial:
     model: str
     epoch: int
     """How often everything had been cleared when it began: what it brings may be older than that."""
+    began: float
     asker: weakref.ref[object] | None = None
     """What its further tries have in common with it, and no other request."""
 
     def same(self, other: weakref.ref[object] | None) -> bool:
         """Whether this is another try of the request of *other*."""
         return self.asker is not None and other is not None and self.asker() is other() is not None
+
+
+@attrs.frozen
+class _Fault:
+    """That a request has met a passing fault."""
+
+    asker: weakref.ref[object] | None
+    at: float
 
 
 @attrs.frozen
@@ -92,18 +80,20 @@ class _Reason:
 class _Gate:
     """What is known of a provider as a whole, or of one of its models."""
 
-    faults: list[weakref.ref[object] | None] = attrs.field(factory=list)
-    """Who has met passing ones, in a row."""
-    strikes: int = 0
-    """How often in a row it has been cooled."""
+    faults: Sequence[_Fault] = ()
+    """The last ones in a row."""
     reason: _Reason | None = None
     """Why it is shut; None while everybody is let through."""
-    since: float = 0.0
-    at: float = 0.0
+    since: float = math.inf
+    """When it was first refused, since its last success."""
+    at: float = -math.inf
     """When it was last refused."""
     wait: float = 0.0
     """The length of the last cooldown."""
+    guessed: float = 0.0
+    """That of the last one of which the provider did not say how long."""
     probe: Trial | None = None
+    """The one that is under way, also when its answer has begun."""
     probed_at: float = 0.0
 
     @property
@@ -139,7 +129,7 @@ class Health:
         :param asker: an object that all tries of the request have and no other does; it is not kept alive.
         :raises Refusal: as the provider refused, with the seconds until it is asked again.
         """
-        trial = Trial(model, self._epoch, None if asker is None else weakref.ref(asker))
+        trial = Trial(model, self._epoch, now, None if asker is None else weakref.ref(asker))
         for gate in self.check(model, now, wall):
             gate.probe, gate.probed_at = trial, now
         return trial
@@ -166,14 +156,16 @@ class Health:
             if gate is None:
                 continue
             if key is None:
-                gate.faults.clear()  # which were those of reaching it
+                gate.faults = ()  # which were those of reaching it
             if gate.probe is trial:
-                gate.reason = gate.probe = None
+                gate.reason = None
 
     def succeeded(self, trial: Trial) -> None:
-        """The answer is complete."""
-        self._gates.pop(None, None)
-        self._gates.pop(trial.model, None)
+        """The answer is complete: that clears what was refused before it was asked for."""
+        for key in (None, trial.model):
+            gate = self._gates.get(key)
+            if gate is not None and gate.at < trial.began:
+                del self._gates[key]
 
     def left(self, trial: Trial) -> None:
         """Nothing was learned: the client has left, or the fault is its own."""
@@ -227,27 +219,28 @@ class Health:
 
     def _count(self, trial: Trial, refusal: Refusal, verdict: Verdict, now: float, wall: float) -> None:
         gate = self._gate(None if verdict.whole else trial.model)
-        known = gate.reason is not None and gate.probe is not trial
-        if not verdict.at_once and not any(trial.same(each) for each in gate.faults):
-            gate.faults = [*gate.faults[1 - FAULTS :], trial.asker]
-        if not verdict.at_once and len(gate.faults) < FAULTS and gate.reason is None:
-            return
-        wait = self._wait(gate, _asked(refusal, wall), verdict, known)
+        probed = gate.probe is trial
+        known = gate.reason is not None and not probed
+        if not verdict.at_once:
+            fresh = [each for each in gate.faults if now - each.at < FAULT_SECONDS]
+            if not any(trial.same(each.asker) for each in fresh):
+                fresh = [*fresh[1 - FAULTS :], _Fault(trial.asker, now)]
+            gate.faults = fresh
+            if len(fresh) < FAULTS and gate.reason is None and not probed:
+                return
+        first = FIRST_LASTING if verdict.at_once else FIRST_PASSING
+        guess = first if known else max(first, 2 * gate.guessed)
+        asked = _asked(refusal, wall)
+        wait = min(guess if asked is None else max(asked, FIRST_PASSING), self._most)
         if known and now + wait <= gate.until:
             return  # it was asked before it was shut, and brings nothing new
         if not known:
-            gate.since = now if gate.strikes == 0 else gate.since
-            gate.strikes += 1
+            gate.probe = None
+        if asked is None:
+            gate.guessed = max(gate.guessed, wait)
+        gate.since = min(gate.since, now)
         gate.reason = _Reason(refusal.kind, refusal.code, refusal.message, refusal.more)
         gate.at, gate.wait = now, wait
-
-    def _wait(self, gate: _Gate, asked: float | None, verdict: Verdict, known: bool) -> float:
-        """Seconds to cool for: as the upstream says, longer after failed probes, within bounds."""
-        again = gate.strikes > 0 and not known
-        if asked is None:
-            asked = FIRST_LASTING if verdict.at_once and not again else 0.0
-        least = 2 * gate.wait if again else FIRST_PASSING
-        return min(max(asked, least), self._most)
 
     def _gate(self, key: str | None) -> _Gate:
         gates = self._gates
@@ -260,18 +253,27 @@ class Health:
         return gate.reason is not None and gate.reason.kind is Kind.USAGE_EXHAUSTED
 
     def _refusal(self, key: str | None, gate: _Gate, reason: _Reason, now: float, wall: float) -> Refusal:
-        left = max(gate.until - now, 1.0)  # a probe is under way where the time is over
+        left = gate.until - now
         which = self._title if key is None else f"{self._title}'s {key}"
-        times = [sane(wall - (now - gate.since)), sane(wall + left)]
-        since, until = ("an unknown time" if at is None else rfc3339(at) for at in times)
+        if left > 0:
+            until = f"is not asked again before {_time(wall + left)}, unless the owner clears that:"
+        else:
+            until = "is being tried again right now by another request: ask again in a few seconds. The owner clears that with:"
+            left = min(FIRST_PASSING, self._most)
         return Refusal(
             reason.kind,
-            f"{reason.message} {which} has refused since {since} ({reason.word}) and is not asked again before"
-            f" {until}, unless the owner clears that: chatmock heal {self._name}",
+            f"{reason.message} {which} has refused since {_time(wall - (now - gate.since))} ({reason.word}) and"
+            f" {until} chatmock heal {self._name}",
             code=reason.code,
-            retry_after=left,
+            retry_after=max(left, 1.0),
             more=_later(reason.more, now - gate.at),
         )
+
+
+def _time(at: float) -> str:
+    """The Unix time *at* for people."""
+    known = sane(at)
+    return "an unknown time" if known is None else rfc3339(known)
 
 
 def _asked(refusal: Refusal, wall: float) -> float | None:
@@ -288,25 +290,3 @@ def _later(more: Mapping[str, object], elapsed: float) -> Mapping[str, object]:
     if not isinstance(seconds, int | float):
         return more
     return {**more, "resets_in_seconds": max(round(seconds - elapsed), 0)}
-
-
-def summary(conditions: Mapping[str | None, Condition]) -> Mapping[str, object]:
-    """*conditions* for programs: ``{"state", "until", "reason"}``, and ``models`` in the same form where one is not asked.
-
-    ``until`` are the seconds left, null where everybody is let through.
-    """
-    told = _told(conditions.get(None))
-    models = {key: _told(each) for key, each in conditions.items() if key is not None}
-    return {**told, "models": models} if models else told
-
-
-def _told(condition: Condition | None) -> dict[str, object]:
-    if condition is None:
-        return {"state": State.OK.value, "until": None, "reason": None}
-    return {"state": condition.state.value, "until": round(condition.left, 1), "reason": condition.reason}
-
-
-def usable(conditions: Mapping[str | None, Condition]) -> bool:
-    """Whether a request has a chance: the provider as a whole is not left alone."""
-    whole = conditions.get(None)
-    return whole is None or whole.state is not State.COOLING

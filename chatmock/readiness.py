@@ -7,8 +7,8 @@ from typing import Any
 
 from chatmock import jsontext
 from chatmock.account import Account, Accounts
+from chatmock.conditions import summary, usable
 from chatmock.errors import Kind, Refusal
-from chatmock.health import summary, usable
 
 
 def readiness(accounts: Accounts) -> tuple[bool, bytes]:

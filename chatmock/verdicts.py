@@ -31,6 +31,7 @@ _WHOLE: Final = frozenset(
         "upstream_protocol",
         "upstream_encoding",
         "upstream_redirect",
+        "upstream_page",
         "upstream_blocked",
         "login_refresh_failed",
         "login_locked",

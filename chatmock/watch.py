@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from chatmock.conditions import Condition
 from chatmock.errors import Refusal
 from chatmock.events import Failed, Finished
-from chatmock.health import Condition, Health, Trial
+from chatmock.health import Health, Trial
 
 
 def _always_the_same() -> object:

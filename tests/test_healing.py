@@ -15,10 +15,16 @@ import trustme
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
+from twisted.logger import capturedLogs
 
+from chatmock.admission.client import Key
+from chatmock.keys.database import KEYS_FILE
+from chatmock.keys.entries import Entry, digest_of
+from chatmock.keys.store import KeyStore
+from chatmock.owner_key import owner_key_file
 from chatmock.settings import Secret
 from tests.chunks import completion, text_stream
-from tests.conftest import Daemon, Start, until, write_login
+from tests.conftest import KEY, Daemon, Start, until, write_login
 from tests.test_admitting import http
 from tests.test_lifetimes import post
 from tests.upstreams.chatgpt_backend import LIMITS, ChatGPTBackend, Script, sse
@@ -57,6 +63,18 @@ def watched(daemon: Daemon, name: str) -> tuple[Any, Clock]:
     watch._clock = clock = Clock()
     clock.advance(1000)
     return watch, clock
+
+
+def owner_key_of(daemon: Daemon) -> Path:
+    """The file by which the commands are the owner's."""
+    return owner_key_file(Path.home() / ".chatgpt-local", int(daemon.url.rpartition(":")[2]))
+
+
+def give_out_a_key() -> None:
+    """Have a named key, as whoever requires one has."""
+    folder = Path.home() / ".chatgpt-local"
+    folder.mkdir(mode=0o700)
+    KeyStore(folder / KEYS_FILE).add(Entry(Key("box"), digest_of(b"sk-box"), created=0.0))
 
 
 async def readyz(daemon: Daemon) -> tuple[int, Any]:
@@ -333,12 +351,74 @@ async def test_heal_says_what_is_wrong(compatible: Daemon) -> None:
 
 async def test_the_commands_show_the_access_token(start: Start, upstream: OpenAIServer) -> None:
     daemon = start(require_auth=True, access_token=Secret("s3cret"))
+    owner_key_of(daemon).unlink()
     assert (await command(daemon, "heal", "demo"))[0] == 1
     assert (await command(daemon, "heal", "demo", CHATMOCK_ACCESS_TOKEN="s3cret"))[0] == 0
     out = (await command(daemon, "info", "--json", CHATMOCK_ACCESS_TOKEN="s3cret"))[1]
     told = json.loads(out)["daemon"]
     assert (told["running"], told["status"]) == (True, "ok")
     assert told["providers"]["demo"]["state"] == "ok"
+
+
+async def test_the_commands_need_no_key_of_their_own_where_named_ones_are_needed(
+    start: Start, upstream: OpenAIServer
+) -> None:
+    give_out_a_key()
+    daemon = start(
+        provider="compatible",
+        compatible_base_url=upstream.url,
+        compatible_api_key=Secret(KEY),
+        require_auth=True,
+        trusted_proxies=("127.0.0.1",),
+    )
+    path = owner_key_of(daemon)
+    assert path.stat().st_mode & 0o777 == 0o600
+    healed = "compatible: there was nothing to clear\n"
+    assert await command(daemon, "heal", "compatible") == (0, healed, "")
+    assert (await command(daemon, "heal", "compatible", CHATMOCK_ACCESS_TOKEN="old"))[1] == healed
+    assert "  compatible: ok\n" in (await command(daemon, "info"))[1]
+
+    kept = path.read_text()
+    answer = await http(
+        daemon, "POST", "/api/providers/compatible/heal", b"", authorization=f"Bearer {kept}", via="1.1 proxy"
+    )
+    assert answer.status == 200
+    path.chmod(0o640)
+    assert (await command(daemon, "heal", "compatible"))[0] == 1, (
+        "others have read it, or could have written it"
+    )
+    path.chmod(0o600)
+    path.write_text("A" * len(kept))
+    assert (await command(daemon, "heal", "compatible"))[0] == 1
+
+
+async def test_the_commands_key_lasts_as_long_as_the_daemon(start: Start) -> None:
+    give_out_a_key()
+    first = start(require_auth=True)
+    path, kept = owner_key_of(first), owner_key_of(first).read_text()
+    await first.service.stopService()
+    assert not path.exists()
+    with capturedLogs() as logged:
+        second = start(require_auth=True)
+        answer = await http(second, "GET", "/readyz", authorization=f"Bearer {kept}")
+        assert answer.status == 401
+        kept = owner_key_of(second).read_text()
+        answer = await http(second, "GET", "/readyz", authorization=f"Bearer {kept}")
+        assert answer.status == 200
+    assert "(owner) GET /readyz" in str(logged)
+    assert kept not in str(logged)
+
+
+async def test_a_key_that_cannot_be_written_stops_nothing(
+    start: Start, home: Path, logged_faults: list[str]
+) -> None:
+    (home / "file").touch()
+    with capturedLogs() as logged:
+        daemon = start(home=home / "file")
+    assert (await readyz(daemon))[0] == 200
+    assert "their key cannot be written" in str(logged)
+    assert logged_faults == ["the client keys stay as they were: {trouble}"]
+    logged_faults.clear()
 
 
 async def test_a_listener_that_is_silent_does_not_hold_the_command_up(
@@ -395,7 +475,7 @@ def test_who_is_the_owner() -> None:
     from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
     from twisted.web.http_headers import Headers
 
-    from chatmock.admission.client import Client, Key
+    from chatmock.admission.client import Client
     from chatmock.admission.owner import check_owner
     from chatmock.admission.proxies import Proxies
     from chatmock.errors import Refusal

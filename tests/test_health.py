@@ -10,22 +10,22 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from chatmock.conditions import State, summary, usable
 from chatmock.errors import Kind, Refusal
 from chatmock.health import (
+    FAULT_SECONDS,
     FAULTS,
     FIRST_LASTING,
     FIRST_PASSING,
     MOST_MODELS,
     Health,
-    State,
     Trial,
-    summary,
-    usable,
 )
 from chatmock.verdicts import judge
 
 MOST = 900.0
 WALL = 1_790_000_000.0
+ROUNDING = 1e-6
 LOGIN = Refusal(Kind.UNAUTHENTICATED, "No.", code="login_required")
 LIMIT = Refusal(Kind.USAGE_EXHAUSTED, "Used up.", code="usage_limit_reached", retry_after=300.0)
 FAULT = Refusal(Kind.UPSTREAM_FAILED, "Broken.", code="upstream_error", retryable=True)
@@ -158,6 +158,17 @@ def test_faults_of_a_model_count_when_there_are_three_in_a_row(fault: Refusal) -
     assert desk.refused("other") is None
 
 
+def test_faults_that_lie_far_apart_are_not_in_a_row() -> None:
+    desk = Desk()
+    for _ in range(3 * FAULTS):
+        desk.ask(FAULT)
+        desk.now += FAULT_SECONDS / (FAULTS - 1)
+    assert desk.refused() is None
+    desk.ask(FAULT)
+    desk.ask(FAULT)
+    assert desk.left("m") == FIRST_PASSING
+
+
 class Question:
     """What a request is known by."""
 
@@ -187,6 +198,13 @@ def test_a_provider_that_cannot_be_reached_has_no_model_that_can(fault: Refusal)
     assert desk.refused("other") is not None
 
 
+def test_a_web_page_stands_in_the_place_of_every_model() -> None:
+    desk = Desk()
+    for number in range(FAULTS):
+        desk.ask(Refusal(Kind.UPSTREAM_FAILED, "A page.", code="upstream_page"), f"m{number}")
+    assert desk.refused("other") is not None
+
+
 def test_an_answer_that_begins_shows_that_it_is_reached() -> None:
     desk = Desk()
     for _ in range(2 * FAULTS):
@@ -205,7 +223,11 @@ def test_the_probe_goes_alone() -> None:
     probe = desk.enter()
     refused = desk.refused()
     assert refused is not None
-    assert refused.retry_after == 1.0
+    assert refused.retry_after == FIRST_PASSING
+    assert refused.message == (
+        "Used up. ChatGPT has refused since 2026-09-21T14:30:00Z (usage_limit_reached) and is being tried again right now"
+        " by another request: ask again in a few seconds. The owner clears that with: chatmock heal chatgpt"
+    )
     desk.health.left(probe)  # the client has left: the next one is the probe
     probe = desk.enter("other")
     desk.health.opened(probe)
@@ -224,6 +246,61 @@ def test_failed_probes_double_the_wait_up_to_the_most() -> None:
     desk.ask()
     desk.ask(LOGIN)
     assert desk.left() == FIRST_LASTING
+
+
+def test_what_the_provider_says_of_the_time_counts_after_failed_probes_too() -> None:
+    desk = Desk()
+    for seconds in (40.0, 20.0, 20.0, 300.0, 1.0, 2 * MOST):
+        desk.ask(Refusal(Kind.USAGE_EXHAUSTED, "x", code="usage_limit_reached", retry_after=seconds))
+        assert desk.left() == min(max(seconds, FIRST_PASSING), MOST)
+        desk.now += desk.left() or 0.0
+    waits = []
+    for said in (None, 300.0, None, None):
+        desk.ask(LIMIT if said else LOGIN)
+        waits.append(desk.left())
+        desk.now += waits[-1] or 0.0
+    assert waits == [60, 300, 120, 240], "only what was guessed is doubled"
+
+
+def test_an_answer_that_began_before_a_refusal_does_not_speak_against_it() -> None:
+    desk = Desk()
+    old, older = desk.enter(), desk.enter("n")
+    desk.health.opened(old)
+    desk.now += 1
+    desk.ask(LOGIN)
+    desk.health.succeeded(old)
+    assert desk.refused() is not None
+    desk.now += FIRST_LASTING
+    probe = desk.enter()
+    desk.health.opened(probe)
+    desk.health.succeeded(older)
+    desk.refuse(probe, LOGIN)
+    assert desk.left() == 2 * FIRST_LASTING
+
+
+def test_a_long_answer_that_was_the_probe_does_not_keep_the_next_probe_out() -> None:
+    desk = Desk()
+    desk.ask(LOGIN)
+    desk.now += FIRST_LASTING
+    probe = desk.enter()
+    desk.health.opened(probe)
+    desk.now += 1
+    desk.ask(LOGIN)
+    desk.now += desk.left() or 0.0
+    assert desk.refused() is None
+    desk.health.succeeded(probe)
+    assert desk.health.conditions(desk.now)[None].state is State.PROBING
+
+
+def test_a_probe_that_fails_after_a_long_cooldown_counts_by_itself() -> None:
+    desk = Desk()
+    for _ in range(FAULTS):
+        desk.ask(FAULT)
+    desk.now += FIRST_PASSING + FAULT_SECONDS
+    probe = desk.enter()
+    desk.health.opened(probe)
+    desk.refuse(probe, FAULT)
+    assert desk.left("m") == 2 * FIRST_PASSING
 
 
 def test_a_failed_probe_of_a_fault_counts_by_itself_and_after_its_first_byte_too() -> None:
@@ -272,6 +349,20 @@ def test_those_that_were_under_way_do_not_make_it_worse() -> None:
     desk.now += FIRST_LASTING
     desk.ask(LOGIN)
     assert desk.left() == 2 * FIRST_LASTING
+
+
+def test_a_straggler_makes_it_longer_but_not_shorter_the_next_time() -> None:
+    desk = Desk()
+    straggler = desk.enter()
+    for _ in range(3):
+        desk.ask(LOGIN)
+        desk.now += desk.left() or 0.0
+    desk.now -= 10
+    desk.refuse(straggler, LOGIN)
+    assert desk.left() == FIRST_LASTING
+    desk.now += FIRST_LASTING
+    desk.ask(LOGIN)
+    assert desk.left() == 8 * FIRST_LASTING
 
 
 def test_a_longer_refusal_of_one_that_was_under_way_counts() -> None:
@@ -405,13 +496,15 @@ class AnyEvents(RuleBasedStateMachine):
         super().__init__()
         self.desk = Desk()
         self.trials: list[Trial] = []
+        self.last: dict[str | None, float] = {}
+        """When each was last refused, at the latest."""
 
     @rule(model=MODELS)
     def enter(self, model: str) -> None:
         before = self.desk.health.conditions(self.desk.now)
         refusal = self.desk.refused(model)
         if refusal is not None:
-            assert 0 < (refusal.retry_after or 0) <= MOST
+            assert 0 < (refusal.retry_after or 0) <= MOST + ROUNDING
             assert {None, model} & before.keys(), "what nobody has refused is let through"
             return
         trial = self.desk.enter(model)
@@ -427,14 +520,22 @@ class AnyEvents(RuleBasedStateMachine):
         if opened:
             self.desk.health.opened(trial)
         self.desk.refuse(trial, refusal)
+        self.last |= dict.fromkeys([None, trial.model], self.desk.now)
 
     @precondition(lambda self: self.trials)
     @rule(data=st.data())
     def succeeded(self, data: Any) -> None:
         trial = data.draw(st.sampled_from(self.trials))
         self.desk.health.opened(trial)
+        before = self.desk.health.conditions(self.desk.now)
         self.desk.health.succeeded(trial)
-        assert self.desk.refused(trial.model) is None
+        after = self.desk.health.conditions(self.desk.now)
+        assert after.keys() <= before.keys()
+        assert {None, trial.model} & after.keys() <= self.refused_since(trial)
+
+    def refused_since(self, trial: Trial) -> set[str | None]:
+        """The gates with a refusal that is not older than *trial*."""
+        return {key for key, at in self.last.items() if at >= trial.began}
 
     @precondition(lambda self: self.trials)
     @rule(data=st.data())
@@ -463,7 +564,7 @@ class AnyEvents(RuleBasedStateMachine):
     @invariant()
     def nothing_lasts_longer_than_the_most(self) -> None:
         for condition in self.desk.health.conditions(self.desk.now).values():
-            assert 0 <= condition.left <= MOST
+            assert 0 <= condition.left <= MOST + ROUNDING
             assert condition.since >= 0
 
 

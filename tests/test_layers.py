@@ -17,15 +17,15 @@ LAYERS: list[list[str]] = [
     ["errors", "model", "settings"],
     ["conversation", "framing"],
     ["events", "catalogue"],
-    ["answer", "thinking", "verdicts"],
+    ["answer", "thinking", "verdicts", "conditions"],
     ["dialects", "providers"],
     ["transcoding", "banner", "account_report", "daemon_report", "health", "openapi"],
     ["http1", "http_head"],
     ["upstream_connection", "http_body"],
-    ["logs", "hardening", "certificates", "upstream_agent", "options", "daemon_client"],
+    ["logs", "hardening", "certificates", "upstream_agent", "options"],
     ["upstream", "playback", "state_files", "endpoints", "watch"],
-    ["account", "login_files", "issuer", "usage_record", "qwen_uploads", "qwen_turns", "tls"],
-    ["heads", "whole_body", "credentials", "catalogue_file", "qwen_stops", "readiness"],
+    ["account", "login_files", "issuer", "usage_record", "qwen_uploads", "qwen_turns", "tls", "owner_key"],
+    ["heads", "whole_body", "credentials", "catalogue_file", "qwen_stops", "readiness", "daemon_client"],
     ["admission", "discovery", "relay", "stream_reply", "chatgpt_account", "qwen_answer"],
     ["qwen_calls", "http_request", "connection_counts", "access_log"],
     ["qwen_account", "keys", "http_terms"],
@@ -38,7 +38,7 @@ LAYERS: list[list[str]] = [
 ]
 """From the bottom up: a module imports from its own package and from the lines above its own, never sideways."""
 
-PURE = ["jsontext", "durations", "account_report", "daemon_report", "health", "verdicts", "http1", "http_head", "model", "errors", "settings", "conversation", "framing", "events", "catalogue", "answer", "thinking",
+PURE = ["jsontext", "durations", "account_report", "daemon_report", "health", "verdicts", "conditions", "http1", "http_head", "model", "errors", "settings", "conversation", "framing", "events", "catalogue", "answer", "thinking",
         "dialects", "providers", "transcoding", "banner", "openapi", "admission.backoff", "admission.limits", "admission.client", "admission.exposure", "admission.head", "admission.hosts", "admission.lockout", "admission.origins", "admission.proxies", "admission.rates", "admission.tokens", "admission.fair_queue", "admission.queue_report", "keys.entries", "keys.report", "login.pages", "tls.authority", "tls.trust", "tls.page"]  # fmt: skip
 
 

@@ -15,13 +15,13 @@ import attrs
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.http_headers import Headers
 
-from chatmock.admission.client import Client, Keys
+from chatmock.admission.client import Client, Key, Keys
 from chatmock.admission.exposure import exposed
 from chatmock.admission.head import CA, HEALTH, Head
 from chatmock.admission.hosts import check_host
 from chatmock.admission.lockout import Lockout
 from chatmock.admission.origins import Origins
-from chatmock.admission.owner import check_owner
+from chatmock.admission.owner import OWNER, check_owner
 from chatmock.admission.proxies import LOOPBACK, Proxies, network_of, parsed
 from chatmock.admission.rates import Rates
 from chatmock.admission.tokens import token_of
@@ -63,6 +63,8 @@ class Access:
     """Whether other machines may reach the daemon."""
     allow_open: bool = False
     """Whether it may be exposed although there are no keys."""
+    run_token: Secret | None = None
+    """The key of this run, for the owner's commands (:mod:`chatmock.owner_key`)."""
 
     @property
     def needed(self) -> bool:
@@ -77,6 +79,12 @@ class Access:
     def is_owners(self, token: bytes) -> bool:
         """Whether *token* is the owner's; takes as long whatever it is."""
         return self.token is not None and hmac.compare_digest(token, self.token.reveal().encode())
+
+    def find(self, token: bytes) -> Key | None:
+        """The key with a name whose secret is *token*, that of this run too; None for any other."""
+        found = self.keys.find(token)
+        own = self.run_token is not None and hmac.compare_digest(token, self.run_token.reveal().encode())
+        return OWNER if own else found
 
 
 @attrs.frozen
@@ -93,8 +101,10 @@ class Guard:
     require_tls: bool
 
     @classmethod
-    def of(cls, settings: Settings, clock: IReactorTime, keys: Keys) -> Guard:
-        """The guard that *settings* ask for, over the client *keys* that have been given out."""
+    def of(
+        cls, settings: Settings, clock: IReactorTime, keys: Keys, run_token: Secret | None = None
+    ) -> Guard:
+        """The guard that *settings* ask for, over the client *keys* that have been given out and the run's own."""
         return cls(
             clock,
             Rates(settings.rate_limit_rps, settings.rate_limit_burst),
@@ -105,6 +115,7 @@ class Guard:
                 settings.require_auth,
                 bool(exposed(settings)),
                 settings.allow_open,
+                run_token,
             ),
             Origins(frozenset(settings.cors_origins)),
             Proxies(settings.trusted_proxies),
@@ -171,7 +182,7 @@ class Guard:
         access = self.access
         token = token_of(head)
         if token is not None:
-            key = access.keys.find(token)
+            key = access.find(token)
             if key is not None:
                 return attrs.evolve(client, key=key)
             if access.is_owners(token):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+from chatmock.admission.client import Key
 from chatmock.admission.proxies import Proxies, parsed
 from chatmock.errors import Kind, Refusal
 
+OWNER: Final = Key("(owner)", admin=True)
+"""What the daemon's own key of the run stands for; no key that is given out can have its name."""
 _FORWARDED = (b"x-forwarded-for", b"x-forwarded-proto", b"x-real-ip", b"forwarded", b"via")
 """What a proxy adds: then it is not known who sits where, whether or not the proxy is trusted."""
 
