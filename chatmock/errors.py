@@ -75,6 +75,13 @@ def bad_request(message: str, param: str | None = None, code: str | None = None)
     return Refusal(Kind.BAD_REQUEST, message, code=code, param=param)
 
 
+def fault_of_ours() -> Refusal:
+    """Something has happened to a request that should not; the log has it whole."""
+    return Refusal(
+        Kind.INTERNAL, "chatmock failed to handle this request. Its log says why; please report it."
+    )
+
+
 def truncated(upstream: str) -> Refusal:
     """The upstream's answer ended before it was complete."""
     return Refusal(

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
+from twisted.logger import Logger
 from twisted.web.iweb import IRequest
 
 from chatmock.account import Account, Accounts, Opening
@@ -28,7 +29,7 @@ from chatmock.catalogue import choose
 from chatmock.conversation import ChatRequest, Identity
 from chatmock.dialects import Dialect
 from chatmock.discovery import Discovery
-from chatmock.errors import Refusal, bad_request
+from chatmock.errors import Refusal, bad_request, fault_of_ours
 from chatmock.events import Failed, Finished
 from chatmock.heads import query_argument, refuse, session_of, set_notes
 from chatmock.relay import BodyRelay
@@ -40,6 +41,7 @@ from chatmock.whole_body import WholeBodySender
 _PRODUCED_FROM = 64 * 1024
 """Answers larger than this are produced at the client's pace; smaller ones are written at once."""
 
+_log = Logger()
 _NOTHING_ASKED = ChatRequest("", ())
 
 
@@ -49,8 +51,6 @@ class Timeouts:
 
     idle: float
     """Without a record from the upstream."""
-    stall: float
-    """Without the client taking a byte."""
     total: float
     """From the upstream's headers to the end of its answer."""
     keepalive: float
@@ -108,21 +108,34 @@ class Exchange:
         desk, request = self._desk, self._request
         try:
             assert request.content is not None, "a route is asked after the body has come"
+            desk.guard.spend(request.client)  # before the work, so that a body that is refused counts as well
             self._chat, notes = desk.limits.apply(self._dialect.parse(request.content.read()))
-            desk.guard.spend(request.client)
             request.content.close()
             self._take_from_around(request)
             self._notes.update(notes)
             if self._chat.stream:
                 self._reply.keep_alive(desk.timeouts.keepalive)
-            return await self._in_turn(await self._route())
+            whole = await self._in_turn(await self._route())
+            return None if whole is None else await self._write_whole(whole)
         except Refusal as refusal:
+            return self._refuse(refusal)
+        except CancelledError:
+            raise
+        except Exception:
             if not self._reply.begun:
-                return refuse(request, self._dialect, refusal, self._notes)
-            self._reply.finish(self._told(Failed(refusal)))
-            return None
+                raise
+            # Twisted would end the stream as if it were complete.
+            _log.failure("a stream failed for a fault of chatmock")
+            return self._refuse(fault_of_ours())
         finally:
             self._reply.stop()
+
+    def _refuse(self, refusal: Refusal) -> bytes | None:
+        """Tell *refusal*: with a status of its own, or in the stream that has begun."""
+        if not self._reply.begun:
+            return refuse(self._request, self._dialect, refusal, self._notes)
+        self._reply.finish(self._told(Failed(refusal)))
+        return None
 
     def _take_from_around(self, request: IRequest) -> None:
         """Take what stands beside the body: the conversation's name in a header, the upstream's chat in the URL.
@@ -177,7 +190,8 @@ class Exchange:
         return model
 
     async def _in_turn(self, account: Account) -> bytes | None:
-        """Wait for a permit, and ask; not where nothing is asked now anyway."""
+        """Wait for a permit, and ask; not where nothing is asked now anyway. The permit is free when the upstream is,
+        however long a client then takes to read a whole answer."""
         account.check(self._chat.model)
         turn = self._desk.slots.join(self._request.client)
         if turn.queued:
@@ -186,12 +200,14 @@ class Exchange:
         title = account.provider.title
         self._reply.waits(lambda seconds: f"waiting for {title}, {seconds:.0f} s")
         try:
-            return await self._ask(account)
+            whole = await self._ask(account)
+            permit.complete()
         except Refusal:
             permit.refund()
             raise
         finally:
             permit.release()
+        return whole
 
     async def _ask(self, account: Account) -> bytes | None:
         """Ask the upstream, again where that makes sense: after a passing fault, or with a changed request, once
@@ -216,7 +232,7 @@ class Exchange:
                 await deferLater(self._desk.clock, wait)
 
     async def _try(self, account: Account) -> bytes | None:
-        """Send once and carry the answer.
+        """Send once and carry the answer; returns one that is still to be written, whole.
 
         :raises Refusal: while the client has not been answered anything.
         """
@@ -237,7 +253,7 @@ class Exchange:
                 raise outcome.refusal
             self._reply.finish(self._told(outcome))
         elif not self._chat.stream:
-            return await self._write_whole(b"".join(whole))
+            return b"".join(whole)
         else:
             self._reply.finish()
         return None
@@ -250,8 +266,6 @@ class Exchange:
             self._reply.write if self._chat.stream else whole.append,
             desk.clock,
             desk.timeouts.idle,
-            desk.timeouts.stall,
-            self._drop_client,
             desk.timeouts.total,
         )
         self._reply.attach(relay)
@@ -267,7 +281,7 @@ class Exchange:
         return self._dialect.encoder(self._chat, self._identity).encode([outcome])
 
     async def _write_whole(self, body: bytes) -> bytes | None:
-        """A complete answer; a large one at the client's pace, else the idle timer would cut a slow reader."""
+        """A complete answer; a large one at the client's pace."""
         request = self._request
         request.setHeader(b"content-type", b"application/json")
         request.setHeader(b"cache-control", b"no-store")
@@ -275,16 +289,9 @@ class Exchange:
         set_notes(request, self._notes)
         if len(body) <= _PRODUCED_FROM:
             return body
-        timeout = self._desk.timeouts.stall
-        sender = WholeBodySender(body, request, self._desk.clock, timeout, self._drop_client)
-        await sender.start()
+        self._forget_what_was_asked()
+        await WholeBodySender(body, request).start()
         return None
-
-    def _drop_client(self) -> None:
-        """The client takes nothing any more; losing it cancels this exchange."""
-        transport = self._request.transport
-        if transport is not None:
-            transport.abortConnection()
 
 
 def _in_place(turn: Turn) -> str:

@@ -1,8 +1,9 @@
 """Carries an upstream's body to a client at the client's pace.
 
 The upstream's transport is the real producer; :class:`BodyRelay` stands between it and the client's request
-only to keep three clocks: how long the upstream may be silent, how long its answer may take in all, and how long the
-client may take nothing; and to count, since an answer without end must not be carried for ever (spec security.md, P51).
+only to keep two clocks, how long the upstream may be silent and how long its answer may take in all, and to count,
+since an answer without end must not be carried for ever (spec security.md, P51). How long a client may take nothing is
+its channel's to judge, which sees what it takes.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ class BodyRelay(Protocol):
 
     :param write: takes bytes for the client.
     :param idle_timeout: seconds without a record from the upstream; not counted while the client is the slow one.
-    :param stall_timeout: seconds in which the client takes nothing before *stalled* is called.
     :param total_timeout: seconds from the upstream's headers to the end of its answer, whoever is slow.
     :param most_bytes: the longest answer that is carried.
     """
@@ -44,17 +44,13 @@ class BodyRelay(Protocol):
         write: Callable[[bytes], object],
         clock: IReactorTime,
         idle_timeout: float,
-        stall_timeout: float,
-        stalled: Callable[[], object],
         total_timeout: float = math.inf,
         most_bytes: int = WHOLE_ANSWER_LIMIT,
     ) -> None:
         self._transcoder = transcoder
         self._write = write
         self._clock = clock
-        self._idle_timeout = idle_timeout
-        self._stall_timeout = stall_timeout
-        self._stalled = stalled
+        self._idle_timeout = self._idle_left = idle_timeout
         self._total_timeout = total_timeout
         self._most_bytes = most_bytes
         self._bytes = 0
@@ -80,7 +76,7 @@ class BodyRelay(Protocol):
         if self._paused:
             self.pauseProducing()  # the client's socket was full before there was anything to pause
         else:
-            self._timer = self._clock.callLater(self._idle_timeout, self._upstream_silent)
+            self._await_record()
 
     def dataReceived(self, data: bytes) -> None:
         """More of the body: all that one read of the socket has brought, so there is one write for it."""
@@ -102,7 +98,8 @@ class BodyRelay(Protocol):
             self._close_upstream_after(_endless(f"is longer than {self._most_bytes} bytes"))
         elif transcoder.records != self._records:
             self._records = transcoder.records
-            if self._timer is not None and not self._paused:
+            self._idle_left = self._idle_timeout
+            if self._timer is not None:
                 self._timer.reset(self._idle_timeout)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -126,20 +123,23 @@ class BodyRelay(Protocol):
         return not self._ended
 
     def pauseProducing(self) -> None:
-        """The client's socket is full."""
+        """The client's socket is full: the upstream's clock stands still."""
         self._paused = True
         if self.transport is not None:
             self.transport.pauseProducing()  # type: ignore[attr-defined]
-        if not self._ended:
-            self._restart_timer(self._stall_timeout, self._client_stalled)
+        if not self._ended and self._timer is not None:
+            self._idle_left = max(self._timer.getTime() - self._clock.seconds(), 0.0)
+            self._stop_timer()
 
     def resumeProducing(self) -> None:
-        """The client's socket has drained."""
+        """The client's socket has drained: the upstream's clock goes on, or a client that is full ever again would let
+        an upstream be silent for ever."""
         self._paused = False
-        if not self._ended:
-            self._restart_timer(self._idle_timeout, self._upstream_silent)
-        if self.transport is not None:
-            self.transport.resumeProducing()  # type: ignore[attr-defined]
+        if self.transport is None:
+            return
+        if not self._ended and self._timer is None:
+            self._await_record()
+        self.transport.resumeProducing()  # type: ignore[attr-defined]
 
     def stopProducing(self) -> None:
         """The client is gone: forget it and close the upstream."""
@@ -173,17 +173,12 @@ class BodyRelay(Protocol):
         self._end(Failed(refusal))
         self._close_upstream()
 
-    def _client_stalled(self) -> None:
-        self._timer = None
-        self._stalled()
-
     def _close_upstream(self) -> None:
         if self.transport is not None:
             self.transport.stopProducing()  # type: ignore[attr-defined]
 
-    def _restart_timer(self, seconds: float, then: Callable[[], None]) -> None:
-        self._stop_timer()
-        self._timer = self._clock.callLater(seconds, then)
+    def _await_record(self) -> None:
+        self._timer = self._clock.callLater(self._idle_left, self._upstream_silent)
 
     def _stop_timer(self) -> None:
         timer, self._timer = self._timer, None

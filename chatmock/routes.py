@@ -19,7 +19,7 @@ from chatmock.catalogue import Catalogue, Row, listing, unknown_model
 from chatmock.conversation import Thinking
 from chatmock.dialects import OpenAIChat, OpenAICompletions
 from chatmock.dialects.openai_models import model_body, models_body
-from chatmock.errors import Kind, Refusal
+from chatmock.errors import Kind, Refusal, fault_of_ours
 from chatmock.exchange import Desk
 from chatmock.heads import refuse
 from chatmock.openapi import Facts, document
@@ -159,8 +159,7 @@ class Routes:
                 answering.unregisterProducer()
             answering.transport.abortConnection()
             return b""
-        message = "chatmock failed to handle this request. Its log says why; please report it."
-        return refuse(request, _OPENAI, Refusal(Kind.INTERNAL, message))
+        return refuse(request, _OPENAI, fault_of_ours())
 
     def _facts(self) -> Facts:
         desk = self._desk

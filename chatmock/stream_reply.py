@@ -30,7 +30,8 @@ class StreamReply:
     It is the producer of the client's connection: it hands on to the upstream whose body is on its way, if there is
     one, that the client's socket is full, and writes no comments then.
 
-    :param notes: headers that say what was changed about the request; read when the stream begins.
+    :param notes: headers that say what was changed about the request. What comes to be known after the head has gone
+        is told in comments before the first record, ``: X-Chatmock-Ignored: seed``.
     :param answering: is called before the first record.
     """
 
@@ -44,6 +45,7 @@ class StreamReply:
         "_says",
         "_spoke_at",
         "_timer",
+        "_told",
         "_upstream",
         "_waits_since",
         "_written_at",
@@ -63,6 +65,7 @@ class StreamReply:
         self._dialect = dialect
         self._clock = clock
         self._notes = notes
+        self._told: dict[str, str] = {}
         self._answering: Callable[[], object] | None = answering
         self._upstream: Any = None
         self._paused = False
@@ -110,12 +113,15 @@ class StreamReply:
             if self._answering is not None:
                 self._answering()
             self._begin()
+            self._tell_late_notes()
         self._written_at = self._clock.seconds()
         self._request.write(records)
 
     def finish(self, records: bytes = b"") -> None:
         """Write the last records, if there are any; nothing follows. The stream has begun."""
         self.stop()
+        if not self.answered:
+            self._tell_late_notes()
         if records:
             self._request.write(records)
         self._request.unregisterProducer()
@@ -155,10 +161,18 @@ class StreamReply:
         request.setHeader(b"cache-control", b"no-store")
         request.setHeader(b"x-accel-buffering", b"no")
         set_notes(request, self._notes)
+        self._told.update(self._notes)
         request.registerProducer(self, True)
+
+    def _tell_late_notes(self) -> None:
+        """Tell in comments what the head does not."""
+        for name, note in self._notes.items():
+            if self._told.get(name) != note:
+                self._request.write(self._dialect.comment(f"{name}: {note}"))
 
     def _look(self) -> None:
         """Write a comment if it is time for one."""
+        self._timer = None  # whatever becomes of the comment, there is nothing left to cancel
         now = self._clock.seconds()
         left = max(self._written_at, self._spoke_at) + EVERY - now
         if left <= 0:

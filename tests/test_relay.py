@@ -49,8 +49,7 @@ class Bench:
     def __init__(self, breaks: str = "") -> None:
         self.clock = Clock()
         self.out: list[bytes] = []
-        self.stalled = 0
-        self.relay = BodyRelay(Coder(breaks), self.write, self.clock, 10, 3, self.stall, 20, 100)
+        self.relay = BodyRelay(Coder(breaks), self.write, self.clock, 10, 20, 100)
         self.breaks = breaks
         self.upstream = StringTransport()
         self.relay.makeConnection(self.upstream)
@@ -59,9 +58,6 @@ class Bench:
         if self.breaks == "write":
             raise RuntimeError("broken")
         self.out.append(data)
-
-    def stall(self) -> None:
-        self.stalled += 1
 
     def timers(self) -> int:
         return len(self.clock.getDelayedCalls())
@@ -118,30 +114,58 @@ def test_silence_is_measured_in_records() -> None:
 
 def test_a_slow_client_pauses_the_upstream_and_stops_its_clock() -> None:
     bench = Bench()
+    bench.clock.advance(4)
     bench.relay.pauseProducing()
-    assert bench.upstream.producerState == "paused"
-    bench.clock.advance(2.9)
+    bench.relay.pauseProducing()
+    assert (bench.upstream.producerState, bench.timers()) == ("paused", 1)
+    bench.clock.advance(11)
     bench.relay.resumeProducing()
-    assert bench.upstream.producerState == "producing"
-    bench.clock.advance(9.9)
-    bench.relay.pauseProducing()
-    bench.clock.advance(3.1)
-    assert bench.stalled == 1
+    bench.relay.resumeProducing()
+    assert (bench.upstream.producerState, bench.timers()) == ("producing", 2)
+    assert not bench.relay.done.called
     bench.relay.stopProducing()
     assert bench.timers() == 0
 
 
+def test_pauses_do_not_give_a_silent_upstream_more_time() -> None:
+    bench = Bench()
+    for _ in range(4):
+        bench.clock.advance(2.4)
+        bench.relay.dataReceived(b": still here")
+        bench.relay.pauseProducing()
+        bench.clock.advance(1)
+        bench.relay.resumeProducing()
+    bench.clock.advance(0.3)
+    assert not bench.relay.done.called
+    bench.clock.advance(0.2)
+    outcome = fired(bench.relay.done)
+    assert isinstance(outcome, Failed)
+    assert outcome.refusal.code == "upstream_idle"
+    assert bench.timers() == 0
+
+
+def test_a_record_that_comes_when_the_client_is_full_is_one() -> None:
+    bench = Bench()
+    bench.clock.advance(9)
+    bench.relay.pauseProducing()
+    bench.relay.dataReceived(b"a")
+    assert bench.timers() == 1
+    bench.relay.resumeProducing()
+    bench.clock.advance(9.9)
+    assert not bench.relay.done.called
+    bench.relay.stopProducing()
+
+
 def test_a_client_that_is_full_before_the_body_begins() -> None:
-    clock, stalls, upstream = Clock(), list[int](), StringTransport()
-    relay = BodyRelay(Coder(), bytes, clock, 10, 3, lambda: stalls.append(1))
+    clock, upstream = Clock(), StringTransport()
+    relay = BodyRelay(Coder(), bytes, clock, 10)
     relay.pauseProducing()
-    clock.advance(2)
+    relay.resumeProducing()
+    relay.pauseProducing()
     relay.makeConnection(upstream)
-    assert upstream.producerState == "paused"
-    clock.advance(2.9)
-    assert (stalls, len(clock.getDelayedCalls())) == ([], 1)
-    clock.advance(0.1)
-    assert stalls == [1]
+    assert (upstream.producerState, clock.getDelayedCalls()) == ("paused", [])
+    relay.resumeProducing()
+    assert (upstream.producerState, len(clock.getDelayedCalls())) == ("producing", 1)
     relay.stopProducing()
     assert clock.getDelayedCalls() == []
 
@@ -176,41 +200,34 @@ class Consumer:
         self.data += data
 
 
-def sender(clock: Clock, stalls: list[int]) -> tuple[WholeBodySender, Consumer, bytes]:
+def sender() -> tuple[WholeBodySender, Consumer, bytes]:
     body = bytes(range(256)) * 1000
     consumer = Consumer()
-    return WholeBodySender(body, consumer, clock, 3, lambda: stalls.append(1)), consumer, body
+    return WholeBodySender(body, consumer), consumer, body
 
 
 def test_a_whole_body_goes_piece_by_piece() -> None:
-    clock, stalls = Clock(), list[int]()
-    sending, consumer, body = sender(clock, stalls)
+    sending, consumer, body = sender()
     done = sending.start()
+    pieces = 0
     while consumer.producer is not None:
-        clock.advance(2.9)
         consumer.producer.resumeProducing()
+        pieces += 1
     fired(done)
-    assert (consumer.data, stalls, clock.getDelayedCalls()) == (body, [], [])
-
-
-def test_a_client_that_takes_nothing_is_noticed() -> None:
-    clock, stalls = Clock(), list[int]()
-    sending, consumer, _ = sender(clock, stalls)
-    sending.start()
-    consumer.producer.resumeProducing()
-    clock.advance(3.1)
-    assert stalls == [1]
+    assert (consumer.data, pieces) == (body, 5)  # four and the end
 
 
 def test_a_client_that_leaves_ends_the_sending_quietly() -> None:
-    clock, stalls = Clock(), list[int]()
-    sending, consumer, _ = sender(clock, stalls)
+    sending, consumer, _ = sender()
     done = sending.start()
+    consumer.producer.resumeProducing()
     consumer.producer.stopProducing()
     done.cancel()
     with pytest.raises(CancelledError):
         fired(done)
-    assert (stalls, clock.getDelayedCalls()) == ([], [])
+    before = consumer.data
+    sending.resumeProducing()
+    assert consumer.data == before
 
 
 # --- totals
@@ -234,7 +251,7 @@ def test_an_answer_has_so_long_in_all_whoever_is_slow(paused: bool) -> None:
     assert not outcome.refusal.retryable
     assert bench.upstream.producerState == "stopped"
     bench.relay.connectionLost()
-    assert (bench.timers(), bench.stalled) == (0, 0)
+    assert bench.timers() == 0
 
 
 @pytest.mark.parametrize("end", ["outcome", "close", "silence", "cancel", "leave"])

@@ -73,9 +73,8 @@ class Bench:
         self.clock.advance(1000)
         self.page = Page()
         self.answering = 0
-        self.reply = StreamReply(
-            self.page, dialect or OpenAIChat(), self.clock, {"X-Note": "clamped"}, self.count
-        )
+        self.notes = {"X-Note": "clamped"}
+        self.reply = StreamReply(self.page, dialect or OpenAIChat(), self.clock, self.notes, self.count)
         self.reply.keep_alive(after)
 
     def count(self) -> None:
@@ -99,6 +98,47 @@ def test_comments_come_after_five_seconds_and_then_every_ten() -> None:
     for _ in range(6):
         bench.clock.advance(5)
     assert bench.said() == [f": waiting for Somebody, {seconds} s" for seconds in (10, 20, 30)]
+
+
+def test_a_note_that_comes_after_the_head_is_told_in_a_comment_before_the_first_record() -> None:
+    bench = Bench()
+    bench.clock.advance(5)
+    bench.said()
+    bench.notes.update({"X-Late": "seed, top_k", "X-Note": "clamped more"})
+    bench.reply.write(b"record")
+    bench.reply.write(b"record")
+    bench.reply.finish(b"end")
+    assert bench.said() == [": X-Note: clamped more", ": X-Late: seed, top_k", "record", "record", "end"]
+    assert bench.page.responseHeaders.getRawHeaders("x-note") == ["clamped"]
+
+
+def test_a_note_that_comes_after_the_head_is_told_with_a_failure_too() -> None:
+    bench = Bench()
+    bench.clock.advance(5)
+    bench.said()
+    bench.notes["X-Late"] = "seed"
+    bench.reply.finish(b"error")
+    assert bench.said() == [": X-Late: seed", "error"]
+
+
+def test_what_the_head_tells_is_not_told_again() -> None:
+    bench = Bench()
+    bench.notes["X-Late"] = "seed"
+    bench.reply.write(b"record")
+    bench.reply.finish()
+    assert bench.said() == ["record"]
+    assert bench.page.responseHeaders.getRawHeaders("x-late") == ["seed"]
+
+
+def test_a_comment_that_cannot_be_made_harms_nothing_else() -> None:
+    bench = Bench()
+    bench.reply.waits("{:.0f} {}".format)
+    with pytest.raises(IndexError):
+        bench.clock.advance(5)
+    bench.reply.write(b"record")
+    bench.reply.finish()
+    assert bench.said() == ["record"]
+    assert bench.clock.getDelayedCalls() == []
 
 
 def test_what_it_waits_for_does_not_put_the_first_comment_off() -> None:

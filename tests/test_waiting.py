@@ -11,8 +11,11 @@ import pytest
 from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 
+from chatmock.admission.client import Client
 from chatmock.dialects import OpenAIChat
+from chatmock.exchange import Exchange
 from chatmock.settings import Secret
+from chatmock.stream_reply import StreamReply
 from tests.chunks import DONE, chunk, completion, text_stream
 from tests.conftest import KEY, Daemon, Start, pause, until
 from tests.test_lifetimes import FOREVER, HELLO, RawClient, paused_relay, post, slots
@@ -153,6 +156,83 @@ async def test_a_failure_has_its_status_until_comments_begin(
         assert client.received.startswith(b"HTTP/1.1 400 ")
         assert b"waiting" not in client.received
         client.leave()
+
+
+@pytest.mark.parametrize("keepalive_after", [0.05, 60.0])
+async def test_notes_are_in_the_head_or_in_comments_where_it_has_gone(
+    start: Start, keepalive_after: float
+) -> None:
+    daemon = start(provider="demo", keepalive_after=keepalive_after)
+    stall: Any = [{"role": "user", "content": "demo: stall first"}]
+    first = await post(daemon, model="demo", stream=True, messages=stall)
+    await until(lambda: slots(daemon) == (1, 0))
+    second = await post(daemon, model="demo", stream=True, top_k=3, seed=4)
+    await until(lambda: slots(daemon) == (1, 1))
+    if keepalive_after < 1:
+        await until(lambda: b": waiting in the queue" in second.received)
+    first.leave()
+    await until(lambda: second.received.endswith(LAST_CHUNK))
+    second.leave()
+    head, _, _ = second.received.partition(b"\r\n\r\n")
+    notes = re.findall(rb"x-chatmock-ignored: [^\r\n]*(?:top_k|seed)", head.lower())
+    before_the_first, _, rest = payload(second.received).partition(b"data: ")
+    comments = re.findall(rb"^: X-Chatmock-Ignored: .*seed", before_the_first, re.MULTILINE)
+    assert (len(notes), len(comments)) == ((0, 1) if keepalive_after < 1 else (1, 0))
+    assert b"X-Chatmock" not in rest
+
+
+@pytest.mark.parametrize("keepalive_after", [0.05, 60.0])
+async def test_a_fault_of_ours_is_told(
+    waiting: Start, monkeypatch: pytest.MonkeyPatch, logged_faults: list[Any], keepalive_after: float
+) -> None:
+    async def fault(self: Exchange, account: Any) -> None:
+        await pause(0.3)
+        raise ValueError("a secret of the process")
+
+    monkeypatch.setattr(Exchange, "_try", fault)
+    daemon = waiting(keepalive_after=keepalive_after)
+    client = await post(daemon, stream=True)
+    if keepalive_after < 1:
+        stream = await ended(client)
+        assert SILENT.search(stream) is not None
+        assert "please report it" in failure(stream)["message"]
+    else:
+        await until(lambda: b"please report it" in client.received)
+        assert client.received.startswith(b"HTTP/1.1 500 ")
+        client.leave()
+    assert b"secret" not in client.received
+    assert len(logged_faults) == 1
+    logged_faults.clear()
+    await until(lambda: slots(daemon) == (0, 0))
+
+
+async def test_a_fault_that_cannot_be_told_is_no_whole_answer(
+    waiting: Start, monkeypatch: pytest.MonkeyPatch, logged_faults: list[Any]
+) -> None:
+    def fault(self: StreamReply, records: bytes = b"") -> None:
+        raise ValueError("broken")
+
+    monkeypatch.setattr(StreamReply, "finish", fault)
+    daemon = waiting(first_byte_timeout=0.3)
+    client = await post(daemon, stream=True)
+    await client.lost
+    assert client.received.startswith(b"HTTP/1.1 200 ")
+    assert not client.received.endswith(LAST_CHUNK)
+    assert logged_faults
+    logged_faults.clear()
+
+
+async def test_leaving_after_comments_is_no_fault_of_ours(
+    waiting: Start, upstream: OpenAIServer, logged_faults: list[Any]
+) -> None:
+    daemon = waiting()
+    upstream.reply(FOREVER, before=60)
+    client = await post(daemon, stream=True)
+    await until(lambda: SILENT.search(client.received) is not None)
+    client.leave()
+    await until(lambda: slots(daemon) == (0, 0) and upstream.active == 0)
+    assert logged_faults == []
+    assert daemon.service.slots.report(Client("x")).mean_hold is None
 
 
 @pytest.mark.parametrize("in_band", [False, True])

@@ -1,9 +1,9 @@
 """Who is next: deficit round-robin between clients, first come first served within one, in priority classes. Pure.
 
-* **Round.** The clients of a class stand in a ring. Whose turn it is gets a quantum of credit and is served as long as
-  the credit covers the cost of its oldest request; then the turn goes on. Requests cost a quantum unless the caller
-  says otherwise, so each client gets one a round, however many it has waiting.
-* **Refund.** What a request cost that failed before its first byte is credited again: its client then has two turns
+* **Round.** The clients of a class stand in a ring. Whose turn it is gets a credit of one and is served as long as it
+  has credit; each request takes one, then the turn goes on. So each client gets one a round, however many it has
+  waiting. Requests all cost the same because nobody knows before how long an answer takes.
+* **Refund.** What a request took that failed before its first byte is credited again: its client then has two turns
   in one round, never more.
 * **Classes.** A higher class goes first, but a class is passed over :data:`PASSED_OVER` times at most, then it has a
   turn. So a lower class gets at least one permit in ``PASSED_OVER`` + the number of classes.
@@ -15,20 +15,16 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Generic, TypeVar
 
 import attrs
 
 from chatmock.admission.client import Client
 
-QUANTUM: Final = 1.0
-"""What a client is credited with in each round."""
 PASSED_OVER: Final = 8
 """How often a class waits while higher ones are served."""
-MOST_COST: Final = 1000.0
-"""What one request may cost."""
-_MOST_CREDITS = 1024
+_MOST_REFUNDED = 1024
 
 
 @attrs.define(eq=False)
@@ -36,10 +32,6 @@ class Ticket:
     """A request that waits."""
 
     client: Client
-    cost: float = attrs.field(
-        default=QUANTUM, kw_only=True, validator=[attrs.validators.gt(0), attrs.validators.le(MOST_COST)]
-    )
-    """In quanta of :data:`QUANTUM`; greater than 0, at most :data:`MOST_COST`."""
 
 
 @attrs.frozen
@@ -85,7 +77,8 @@ class _Line(Generic[T]):
 
     name: str
     tickets: OrderedDict[T, None]
-    credit: float = 0.0
+    credit: int = 0
+    """Requests that it may have served in its turn: those of refunds, and in its turn one more."""
 
     @property
     def head(self) -> T:
@@ -102,7 +95,7 @@ class _Ring(Generic[T]):
     priority: int
     lines: deque[_Line[T]] = attrs.field(factory=deque)
     credited: bool = False
-    """Whether the first one has had its quantum of this round."""
+    """Whether the first one has had its credit of this round."""
     passed: int = 0
     """How often higher classes were served meanwhile."""
 
@@ -111,17 +104,13 @@ class _Ring(Generic[T]):
 
     def next(self, may: Callable[[T], bool]) -> _Line[T]:
         """The line to serve; at least one may be. It then stands first."""
-        while True:
-            for _ in range(len(self.lines)):
-                line = self.lines[0]
-                if may(line.head):
-                    if not self.credited:
-                        line.credit += QUANTUM
-                        self.credited = True
-                    if line.head.cost <= line.credit:
-                        return line
-                self.pass_on()
-            self._skip_rounds(may)
+        while not may(self.lines[0].head):
+            self.pass_on()
+        line = self.lines[0]
+        if not self.credited:
+            line.credit += 1
+            self.credited = True
+        return line
 
     def pass_on(self) -> None:
         """The turn is the next one's."""
@@ -133,13 +122,6 @@ class _Ring(Generic[T]):
         if self.lines[0] is line:
             self.credited = False
         self.lines.remove(line)
-
-    def _skip_rounds(self, may: Callable[[T], bool]) -> None:
-        """Credit the rounds in which nobody could be served, but for the last one, at once."""
-        open_lines = [line for line in self.lines if may(line.head)]
-        rounds = min(math.ceil((line.head.cost - line.credit) / QUANTUM) for line in open_lines)
-        for line in open_lines:
-            line.credit += max(rounds - 1, 0) * QUANTUM
 
 
 def anybody(ticket: Ticket) -> bool:
@@ -160,9 +142,11 @@ class FairQueue(Generic[T]):
         self._rings: dict[int, _Ring[T]] = {}
         """By priority, highest first; none is empty."""
         self._lines: dict[str, tuple[_Ring[T], _Line[T]]] = {}
-        self._credits: OrderedDict[str, float] = OrderedDict()
-        """Of clients that have nothing waiting, for as long as others have."""
+        self._refunded: OrderedDict[str, None] = OrderedDict()
+        """Clients with a refund that have nothing waiting, for as long as others have."""
         self._size = 0
+        self._places: Mapping[T, int] | None = None
+        """How many go before each, as foretold since the queue last changed."""
 
     def __len__(self) -> int:
         return self._size
@@ -188,19 +172,21 @@ class FairQueue(Generic[T]):
             raise QueueFull(own)
         self._line(ticket.client).tickets[ticket] = None
         self._size += 1
+        self._places = None
 
     def remove(self, ticket: T) -> None:
         """Forget a request that waits."""
         ring, line = self._lines[ticket.client.name]
         del line.tickets[ticket]
         self._size -= 1
+        self._places = None
         if not line.tickets:
             ring.drop(line)
             del self._lines[line.name]
             if not ring.lines:
                 del self._rings[ring.priority]
         if not self._size:
-            self._credits.clear()
+            self._refunded.clear()
 
     def pop(self, may: Callable[[T], bool] = anybody) -> T | None:
         """Take out the request to serve next; None when nobody may be served.
@@ -212,27 +198,29 @@ class FairQueue(Generic[T]):
             return None
         line = ring.next(may)
         ticket = line.head
-        line.credit -= ticket.cost
+        line.credit -= 1
         self.remove(ticket)
-        if line.tickets and line.head.cost > line.credit:
+        if line.tickets and not line.credit:
             ring.pass_on()
         return ticket
 
     def refund(self, ticket: T) -> None:
-        """Credit what *ticket*, served before, has cost its client, who has then twice its turn at most."""
-        name, cost = ticket.client.name, ticket.cost
+        """Credit the client of *ticket*, served before, who has then twice its turn at most."""
+        name = ticket.client.name
+        self._places = None
         if name in self._lines:
             line = self._lines[name][1]
-            line.credit = max(line.credit, min(line.credit + cost, cost))
+            line.credit = max(line.credit, 1)
         elif self._size:
-            self._credits[name] = cost
-            if len(self._credits) > _MOST_CREDITS:
-                self._credits.popitem(last=False)
+            self._refunded[name] = None
+            if len(self._refunded) > _MOST_REFUNDED:
+                self._refunded.popitem(last=False)
 
     def ahead(self, ticket: T) -> int:
         """How many requests are served before *ticket*, which waits, as things stand."""
-        queue = self._copy()
-        return next(count for count in range(self._size) if queue.pop() is ticket)
+        if self._places is None:  # all who wait ask, again and again
+            self._places = {each: count for count, each in enumerate(iter(self._copy().pop, None))}
+        return self._places[ticket]
 
     def ahead_of_new(self, ticket: T) -> int:
         """How many would be served before *ticket*, if it waited too, bounds aside."""
@@ -248,7 +236,10 @@ class FairQueue(Generic[T]):
                 self._rings[priority] = _Ring(priority)
                 self._rings = dict(sorted(self._rings.items(), reverse=True))
             ring = self._rings[priority]
-            line: _Line[T] = _Line(client.name, OrderedDict(), self._credits.pop(client.name, 0.0))
+            line: _Line[T] = _Line(client.name, OrderedDict())
+            if client.name in self._refunded:
+                del self._refunded[client.name]
+                line.credit = 1
             ring.lines.append(line)
             self._lines[client.name] = ring, line
         return self._lines[client.name][1]
@@ -269,5 +260,5 @@ class FairQueue(Generic[T]):
         copy._rings = {priority: ring.copy() for priority, ring in self._rings.items()}
         copy._lines = {line.name: (ring, line) for ring in copy._rings.values() for line in ring.lines}
         copy._size = self._size
-        copy._credits = self._credits.copy()
+        copy._refunded = self._refunded.copy()
         return copy

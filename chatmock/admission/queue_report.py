@@ -25,7 +25,7 @@ class QueueReport:
     limit: int
     """Requests that may wait."""
     mean_hold: float | None
-    """Seconds that an answer has taken lately; None while none has ended."""
+    """Seconds that an answer has taken lately; None while none has ended in order."""
     name: str
     """Of the client that asks."""
     own: Count

@@ -19,7 +19,7 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from chatmock.admission.client import Client
-from chatmock.admission.fair_queue import QUANTUM, FairQueue, Place, QueueFull, Ticket
+from chatmock.admission.fair_queue import FairQueue, Place, QueueFull, Ticket
 from chatmock.admission.queue_report import Count, QueueReport
 from chatmock.errors import Kind, Refusal
 
@@ -42,18 +42,23 @@ class Permit:
         """Whose it is."""
         return self._turn.client
 
-    def release(self) -> None:
-        """Give the permit back; doing it again does nothing."""
-        self._end(served=True)
+    def complete(self) -> None:
+        """Give the permit back of a request that was answered to its end: such ones say how long an answer takes."""
+        if self._slots is not None:
+            self._slots._learn(self)  # noqa: SLF001  # a permit is its slots' other half
+        self.release()
 
     def refund(self) -> None:
         """Give the permit back of a request that failed before its first byte, and its client the charge."""
-        self._end(served=False)
+        if self._slots is not None:
+            self._slots._refund(self._turn)  # noqa: SLF001
+        self.release()
 
-    def _end(self, served: bool) -> None:
+    def release(self) -> None:
+        """Give the permit back, of a client that has left say; nothing where that has been done in any way."""
         slots, self._slots = self._slots, None
         if slots is not None:
-            slots._give_back(self, self._turn, served)  # noqa: SLF001  # a permit is its slots' other half
+            slots._give_back(self)  # noqa: SLF001
 
 
 @attrs.define(eq=False)
@@ -154,13 +159,12 @@ class Slots:
         """How many requests wait."""
         return len(self._queue)
 
-    def join(self, client: Client, cost: float = QUANTUM) -> Turn:
+    def join(self, client: Client) -> Turn:
         """Ask for a permit for *client*, which comes at once where one is free; see :attr:`Turn.permit`.
 
-        :param cost: of the turn, where it has to wait.
         :raises Refusal: rate limited, with a retry-after, when there is no room to wait.
         """
-        turn = Turn(client, self, cost=cost)
+        turn = Turn(client, self)
         if self._semaphore.tokens and self._below_cap(turn):
             self._hand_out(turn)
             return turn
@@ -170,13 +174,6 @@ class Slots:
             raise self._no_room(turn, full.own) from None
         turn.wait(self._clock, self._patience)
         return turn
-
-    async def acquire(self, client: Client, cost: float = QUANTUM) -> Permit:
-        """Wait for a permit. Cancelling leaves the queue.
-
-        :raises Refusal: rate limited, with a retry-after, when there is no room to wait or the wait is too long.
-        """
-        return await self.join(client, cost).permit
 
     def report(self, client: Client) -> QueueReport:
         """How things stand, as *client* may know it."""
@@ -220,18 +217,21 @@ class Slots:
         self._held_by[turn.client.name] += 1
         turn.grant(permit, self._clock)
 
-    def _give_back(self, permit: Permit, turn: Turn, served: bool) -> None:
+    def _learn(self, permit: Permit) -> None:
+        hold = self._clock.seconds() - permit.taken_at
+        known = self._mean_hold
+        self._mean_hold = hold if known is None else known + _WEIGHT_OF_NEWEST * (hold - known)
+
+    def _refund(self, turn: Turn) -> None:
+        if turn.queued:
+            self._queue.refund(turn)
+
+    def _give_back(self, permit: Permit) -> None:
         del self._held[permit]
-        name = turn.client.name
+        name = permit.client.name
         self._held_by[name] -= 1
         if not self._held_by[name]:
             del self._held_by[name]
-        if served:
-            hold = self._clock.seconds() - permit.taken_at
-            known = self._mean_hold
-            self._mean_hold = hold if known is None else known + _WEIGHT_OF_NEWEST * (hold - known)
-        elif turn.queued:
-            self._queue.refund(turn)
         self._semaphore.release()
         self._serve()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -29,8 +30,10 @@ def make(running: int, waiting: int, patience: float, clock: Clock, of_one: int 
 
 
 def ask(slots: Slots, client: Client | str = SOMEBODY) -> Deferred[Permit]:
-    who = Client(client) if isinstance(client, str) else client
-    return Deferred.fromCoroutine(slots.acquire(who))
+    async def permit() -> Permit:
+        return await slots.join(Client(client) if isinstance(client, str) else client).permit
+
+    return Deferred.fromCoroutine(permit())
 
 
 def test_a_free_permit_comes_at_once() -> None:
@@ -129,7 +132,8 @@ def test_the_estimate_follows_what_answers_have_taken() -> None:
     slots = make(2, 10, 100, clock)
     permit, other = fired(ask(slots)), fired(ask(slots))
     clock.advance(30)
-    permit.release()
+    permit.complete()
+    permit.complete()
     fired(ask(slots))
     turns = [slots.join(SOMEBODY) for _ in range(3)]
     assert [turn.place for turn in turns] == [Place(0, 3, 15.0), Place(1, 3, 30.0), Place(2, 3, 45.0)]
@@ -143,14 +147,17 @@ def test_the_estimate_follows_what_answers_have_taken() -> None:
         turn.permit.cancel()
 
 
-def test_a_failed_request_does_not_count_in_the_estimate() -> None:
+@pytest.mark.parametrize("end", [Permit.refund, Permit.release])
+def test_only_an_answer_counts_in_the_estimate(end: Callable[[Permit], None]) -> None:
     clock = Clock()
     slots = make(1, 10, 100, clock)
-    permit = fired(ask(slots))
-    clock.advance(30)
-    permit.refund()
-    assert slots.report(SOMEBODY).mean_hold is None
-    assert slots.held == 0
+    for seconds, how in ((60, Permit.complete), (0.05, end), (0.05, end)):
+        permit = fired(ask(slots))
+        clock.advance(seconds)
+        how(permit)
+        Permit.complete(permit)
+        assert slots.held == 0
+        assert slots.report(SOMEBODY).mean_hold == pytest.approx(60)
 
 
 def test_a_clients_share_of_the_queue() -> None:
@@ -237,6 +244,23 @@ def test_a_refund_lets_the_next_request_come_sooner() -> None:
     assert "".join(order) == "zabaababb"
 
 
+def test_who_leaves_in_the_instant_of_the_grant_has_its_turn_back() -> None:
+    clock = Clock()
+    slots = make(1, 100, 10_000, clock)
+    order: list[str] = []
+    held: list[Permit] = [fired(ask(slots, "z"))]
+    asked = [ask(slots, name).addCallbacks(held.append, lambda _: None) for name in "aaabbb"]
+    held.pop().release()  # the first of a now has it, but has not been told
+    asked[0].cancel()
+    clock.advance(0)
+    while held:
+        permit = held.pop()
+        order.append(permit.client.name)
+        permit.release()
+        clock.advance(0)
+    assert "".join(order) == "baabb"
+
+
 def test_fifty_requests_of_one_and_one_of_another() -> None:
     """The second client waits for one request of each other client at most."""
     clock = Clock()
@@ -261,7 +285,7 @@ def test_what_a_client_may_know() -> None:
     slots = make(1, 7, 100, clock)
     first = fired(ask(slots, Client("192.0.2.7", Key("secret-laptop"))))
     clock.advance(12.3456)
-    first.release()
+    first.complete()
     fired(ask(slots, "192.0.2.8"))
     turns = [ask(slots, who) for who in ("192.0.2.9", SOMEBODY, SOMEBODY)]
     body = queue_body(slots.report(SOMEBODY))
@@ -358,7 +382,7 @@ class Week:
         self.held.remove(permit)
         failed = self.chance.random() < habit.fails
         self.outcomes["failed" if failed else "answered"] += 1
-        (permit.refund if failed else permit.release)()
+        (permit.refund if failed else permit.complete)()
         permit.release()
 
     def unserved(self, failure: Any, habit: Habit) -> None:
