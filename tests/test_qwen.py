@@ -294,9 +294,9 @@ async def test_a_conversation_that_is_too_long_is_told_before_it_is_sent(
 
 TOLD = {
     "RateLimited": (429, "rate_limit_exceeded", "36000", 1),
-    "RateLimited without hours": (429, "rate_limit_exceeded", None, 1),
-    "quotaLimited": (429, "rate_limit_exceeded", None, 1),
-    "Too_Many_Requests": (429, "rate_limit_exceeded", None, 1),
+    "RateLimited without hours": (429, "rate_limit_exceeded", "5", 1),
+    "quotaLimited": (429, "rate_limit_exceeded", "5", 1),
+    "Too_Many_Requests": (429, "rate_limit_exceeded", "5", 1),
     "ParallelLimited": (429, "chat_busy", "1", 2),
     "in progress": (429, "chat_busy", "1", 2),
     "in progress, 400": (429, "chat_busy", "1", 2),
