@@ -132,6 +132,8 @@ def _why(url: str, error: Exception) -> str:
         return f"{url} does not show the certificate of CHATMOCK_TLS_CERT"
     if isinstance(error, TimeoutError):
         return f"{url} does not answer within {SECONDS:g} s"
+    if isinstance(error, http.client.RemoteDisconnected | ConnectionResetError) and url.startswith("http:"):
+        return f"what listens at {url} says nothing over plain HTTP; if it speaks TLS, set CHATMOCK_TLS_CERT and CHATMOCK_TLS_KEY here as for the daemon"
     if isinstance(error, OSError):
         return f"{url} cannot be reached ({error.strerror or type(error).__name__})"
     if isinstance(error, http.client.HTTPException | JSONError):

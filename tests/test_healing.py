@@ -450,6 +450,9 @@ async def test_the_commands_over_tls(start: Start, tmp_path: Path) -> None:
     status, _, err = await command(daemon, "heal", "demo", **{**tls, "CHATMOCK_TLS_CERT": str(other)})
     assert status == 1
     assert "does not show the certificate" in err
+    status, _, err = await command(daemon, "heal", "demo")
+    assert status == 1
+    assert "if it speaks TLS, set CHATMOCK_TLS_CERT" in err
 
 
 # --- who may
