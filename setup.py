@@ -43,6 +43,7 @@ setup(
         "cryptography >= 46",
         "klein >= 24.8",
         "msgspec >= 0.20",
+        "prometheus-client >= 0.22",
         "pyopenssl >= 26.0",
         "service-identity >= 24.1",
         "treq >= 25.5",

@@ -22,6 +22,7 @@ from chatmock.dialects.openai_models import model_body, models_body
 from chatmock.errors import Kind, Refusal, fault_of_ours
 from chatmock.exchange import Desk
 from chatmock.heads import refuse
+from chatmock.metrics import MEDIA_TYPE, metrics_body
 from chatmock.openapi import Facts, document
 from chatmock.readiness import heal, readiness
 from chatmock.tls.page import Document
@@ -90,6 +91,17 @@ class Routes:
         except Refusal as refusal:
             return refuse(request, _OPENAI, refusal)
         return _json(request, queue_body(self._desk.slots.report(request.client)))
+
+    @app.route("/metrics", methods=["GET"])
+    def metrics(self, request: Any) -> bytes:
+        """The daemon's figures for Prometheus; never queued."""
+        desk = self._desk
+        try:
+            desk.guard.spend(request.client)
+        except Refusal as refusal:
+            return refuse(request, _OPENAI, refusal)
+        request.setHeader(b"content-type", MEDIA_TYPE.encode())
+        return metrics_body(desk.slots, desk.accounts)
 
     @app.route("/health", methods=["GET"])
     @app.route("/healthz", methods=["GET"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from twisted.internet.interfaces import IReactorTime
@@ -46,6 +47,8 @@ class Watch:
         self._clock = clock
         self._wall_clock = wall_clock
         self._login = login
+        self.errors: Counter[str] = Counter()
+        """How often it has refused or failed, by the refusal's kind in words."""
         self._seen_login: object = None
         """That of the last refusal that left something alone."""
 
@@ -71,6 +74,7 @@ class Watch:
         if not isinstance(error, Refusal):
             self._health.left(trial)
             return
+        self.errors[error.kind.words] += 1
         self._look_at_login()
         before = self._now()
         self._health.refused(trial, error, self._clock.seconds(), self._wall_clock())

@@ -29,7 +29,7 @@ LAYERS: list[list[str]] = [
     ["admission", "discovery", "relay", "stream_reply", "chatgpt_account", "qwen_answer"],
     ["qwen_calls", "http_request", "connection_counts", "access_log"],
     ["qwen_account", "keys", "http_terms"],
-    ["http_channel", "exchange"],
+    ["http_channel", "exchange", "metrics"],
     ["listening", "routes"],
     ["service"],
     ["running", "tap", "login", "info_command", "heal_command"],

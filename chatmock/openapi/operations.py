@@ -118,6 +118,13 @@ OPERATIONS: Final = (
         parameters=("account",),
         refused=(404,),
     ),
+    Operation(
+        "/metrics",
+        "get",
+        "readMetrics",
+        "The daemon's figures in Prometheus' text form.",
+        other_types={"text/plain": {"schema": {"type": "string"}}},
+    ),
     Operation("/health", "get", "health", "The process answers.", "Health", is_open=True),
     Operation("/healthz", "get", "healthz", "The same as /health.", "Health", is_open=True),
     Operation("/", "get", "root", "The same as /health.", "Health", is_open=True),
