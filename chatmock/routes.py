@@ -14,6 +14,7 @@ from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from chatmock import jsontext
+from chatmock.admission.client import Key, may_use
 from chatmock.admission.queue_report import queue_body
 from chatmock.catalogue import Catalogue, Row, listing, unknown_model
 from chatmock.conversation import Thinking
@@ -58,16 +59,17 @@ class Routes:
         return self._desk.answer(request, _COMPLETIONS)
 
     @app.route("/v1/models", methods=["GET"])
-    async def models(self, request: IRequest) -> bytes:
-        """Every model of every usable provider."""
-        return await self._read(request, lambda known: models_body(self._rows(known), self._started))
+    async def models(self, request: Any) -> bytes:
+        """Every model of every usable provider that the client's key allows."""
+        key = request.client.key
+        return await self._read(request, lambda known: models_body(self._rows(known, key), self._started))
 
     @app.route("/v1/models/<path:name>", methods=["GET"])
-    async def model(self, request: IRequest, name: str) -> bytes:
+    async def model(self, request: Any, name: str) -> bytes:
         """One model."""
 
         def body(known: Mapping[str, Catalogue]) -> bytes:
-            rows = {row[0]: row for row in self._rows(known)}
+            rows = {row[0]: row for row in self._rows(known, request.client.key)}
             if name not in rows:
                 raise unknown_model(name, list(rows), "here")
             return model_body(rows[name], self._started)
@@ -186,9 +188,10 @@ class Routes:
             max_message_chars=desk.limits.max_message_chars,
         )
 
-    def _rows(self, known: Mapping[str, Catalogue]) -> list[Row]:
+    def _rows(self, known: Mapping[str, Catalogue], key: Key | None) -> list[Row]:
         accounts = self._desk.accounts
-        return listing(accounts.default, {name: known[name] for name in accounts.offered})
+        rows = listing(accounts.default, {name: known[name] for name in accounts.offered})
+        return [row for row in rows if may_use(key, _upstream_name(row))]
 
     async def _read(self, request: Any, body: Callable[[Mapping[str, Catalogue]], bytes]) -> bytes:
         """A question about the catalogue: counted like any other, never queued."""
@@ -197,6 +200,12 @@ class Routes:
             return _json(request, body(await self._desk.discovery.catalogues()))
         except Refusal as refusal:
             return refuse(request, _OPENAI, refusal)
+
+
+def _upstream_name(row: Row) -> str:
+    """The listed model's name at its upstream, by which keys allow it."""
+    shown, provider, details = row
+    return shown.removeprefix(f"{provider}/") if details is None else details.id
 
 
 def _json(request: IRequest, body: bytes) -> bytes:

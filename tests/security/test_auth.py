@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -272,6 +273,16 @@ def keys(home: Path) -> KeyStore:
     """The keys of a daemon that is started afterwards."""
     (home / ".chatgpt-local").mkdir(mode=0o700)
     return KeyStore(home / ".chatgpt-local" / KEYS_FILE)
+
+
+async def test_a_key_lists_the_models_that_it_allows(start: Start, keys: KeyStore) -> None:
+    keys.add(Entry(Key("laptop", models=("*-thinking",)), digest_of(b"sk-laptop"), created=0.0))
+    daemon = start(require_auth=True, provider="demo")
+    laptop = ("Authorization", "Bearer sk-laptop")
+    listed = json.loads((await ask(daemon, laptop)).body)
+    assert [model["id"] for model in listed["data"]] == ["demo-thinking"]
+    assert (await ask(daemon, laptop, target="/v1/models/demo-thinking")).status == 200
+    assert (await ask(daemon, laptop, target="/v1/models/demo")).status == 404
 
 
 async def test_named_keys(start: Start, keys: KeyStore) -> None:
