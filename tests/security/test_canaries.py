@@ -116,6 +116,7 @@ FAULTS = ("KeyError", "ValueError", "TypeError", "RuntimeError", "unhandled", "d
 """Faults of our own, that say all they know."""
 
 BOOT = """
+import gc
 import sys
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -137,6 +138,7 @@ async def faulty(self):
         unhandled.addCallback(lambda _: {}[said])
         unhandled.callback(None)
         del unhandled
+        gc.collect()
         try:
             {}[said]
         except KeyError:
