@@ -21,7 +21,7 @@ def banner(
     :param urls: where it listens, without a path. *default*: the provider for requests that name none.
     :param usable: every usable provider. *missing*: the others, each with what to do about it.
     :param model: for the example; None for requests without one.
-    :param needs_token: whether clients must show the access token.
+    :param needs_token: whether clients must show a key: the owner's access token or a named one.
     :param notices: what the owner should know besides, a line each.
     """
     lines = [f"chatmock {__version__} listens on {', '.join(f'{url}/v1' for url in urls)}"]
@@ -36,7 +36,7 @@ def banner(
 
 def _snippet(url: str, model: str | None, needs_token: bool) -> Sequence[str]:
     named = f'"model":"{model}",' if model else ""
-    token = ' -H "Authorization: Bearer $CHATMOCK_ACCESS_TOKEN"' if needs_token else ""
+    token = ' -H "Authorization: Bearer $KEY"' if needs_token else ""
     return (
         f"  curl -s {url}/v1/chat/completions -H 'Content-Type: application/json'{token} \\",
         f'    -d \'{{{named}"messages":[{{"role":"user","content":"Hello!"}}]}}\'',

@@ -278,6 +278,7 @@ def keys(home: Path) -> KeyStore:
 async def test_a_key_lists_the_models_that_it_allows(start: Start, keys: KeyStore) -> None:
     keys.add(Entry(Key("laptop", models=("*-thinking",)), digest_of(b"sk-laptop"), created=0.0))
     daemon = start(require_auth=True, provider="demo")
+    assert "Bearer $KEY" in daemon.said[0], "which may be any of the keys"
     laptop = ("Authorization", "Bearer sk-laptop")
     listed = json.loads((await ask(daemon, laptop)).body)
     assert [model["id"] for model in listed["data"]] == ["demo-thinking"]
