@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
@@ -15,6 +15,7 @@ from chatmock.events import (
     FinishReason,
     Opened,
     ReasoningDelta,
+    ReasoningSeal,
     RefusalDelta,
     TextDelta,
     ToolCallDelta,
@@ -33,6 +34,22 @@ class CompleteCall:
 
 
 @attrs.define
+class Block:
+    """A stretch of one kind: clients of some dialects are told in which order the model has thought, said and called."""
+
+    kind: Literal["text", "thinking", "refusal", "call"]
+    pieces: list[str] = attrs.field(factory=list)
+    """Of text, thinking and refusal; to be joined."""
+    part: tuple[str, int] = ("", 0)
+    """Of thinking: whether it is ``text`` or a ``summary``, and which part of it."""
+    seal: ReasoningSeal | None = None
+    """Of thinking: what proves it, and all thinking right before it, to its upstream."""
+    call: CompleteCall | None = None
+    annotations: list[Mapping[str, Any]] = attrs.field(factory=list)
+    """Of text."""
+
+
+@attrs.define
 class AnswerChoice:
     """One of the answers side by side; pieces are to be joined."""
 
@@ -45,6 +62,16 @@ class AnswerChoice:
     annotations: list[Mapping[str, Any]] = attrs.field(factory=list)
     logprobs: list[Mapping[str, Any]] | None = None
     finish_reason: FinishReason = "stop"
+    blocks: list[Block] = attrs.field(factory=list)
+    """The same, in the order in which it was told."""
+
+    def block(self, kind: Literal["text", "thinking", "refusal"], part: tuple[str, int] = ("", 0)) -> Block:
+        """The block that more of *kind* belongs to: the last one, or a new one."""
+        last = self.blocks[-1] if self.blocks else None
+        if last is None or last.kind != kind or last.part != part or last.seal is not None:
+            last = Block(kind, part=part)
+            self.blocks.append(last)
+        return last
 
 
 @attrs.define
@@ -55,6 +82,10 @@ class Answer:
     choices: list[AnswerChoice] = attrs.field(factory=list)
     usage: Usage | None = None
     outcome: Finished | Failed | None = None
+    opened_after: int = 0
+    """Nanoseconds from the request's coming to the upstream's first word of any kind."""
+    spoke_after: int = 0
+    """Nanoseconds from the request's coming to the first content."""
 
     def fold(self, events: Iterable[Event]) -> None:
         """Take in *events*, in their order."""
@@ -74,18 +105,24 @@ class Answer:
             case TextDelta(text, choice, logprobs):
                 spoken = self.choice(choice)
                 spoken.text.append(text)
+                spoken.block("text").pieces.append(text)
                 if logprobs is not None:
                     spoken.logprobs = [*(spoken.logprobs or ()), *logprobs]
-            case ReasoningDelta(text, kind, _, choice):
+            case ReasoningDelta(text, kind, part, choice):
                 self.choice(choice).reasoning.append(text)
+                self.choice(choice).block("thinking", (kind, part)).pieces.append(text)
                 if kind == "summary":
                     self.choice(choice).summary.append(text)
+            case ReasoningSeal():
+                self._seal(event)
             case RefusalDelta(text, choice):
                 self.choice(choice).refusal.append(text)
+                self.choice(choice).block("refusal").pieces.append(text)
             case ToolCallDelta():
                 self._take_call(event)
             case Annotation(value, choice):
                 self.choice(choice).annotations.append(value)
+                self.choice(choice).block("text").annotations.append(value)
             case Usage():
                 self.usage = event
             case Finished(reasons):
@@ -95,8 +132,15 @@ class Answer:
             case Failed():
                 self.outcome = event
 
+    def _seal(self, event: ReasoningSeal) -> None:
+        blocks = self.choice(event.choice).blocks
+        if not blocks or blocks[-1].kind != "thinking" or blocks[-1].seal is not None:
+            blocks.append(Block("thinking"))
+        blocks[-1].seal = event
+
     def _take_call(self, event: ToolCallDelta) -> None:
         calls = self.choice(event.choice).calls
         if event.id:
             calls.append(CompleteCall(event.id, event.name))
+            self.choice(event.choice).blocks.append(Block("call", call=calls[-1]))
         calls[event.index].arguments.append(event.arguments)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Callable, Iterator, Mapping, Sized
 from functools import cached_property
 from typing import Any, Literal
 
@@ -13,8 +13,9 @@ from chatmock.model import Model
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 ToolChoiceMode = Literal["none", "auto", "required", "named"]
-Thinking = Literal["think-tags", "o3", "legacy", "current", "reasoning-content", "none"]
-"""Forms of the model's thinking (spec chatgpt.md, 3.7); ``current`` is another name of ``legacy``."""
+Thinking = Literal["think-tags", "o3", "legacy", "current", "reasoning-content", "parts", "none"]
+"""Forms of the model's thinking (spec chatgpt.md, 3.7). ``current`` is another name of ``legacy``; ``parts`` is for dialects
+that keep its parts apart themselves."""
 
 
 def _size(value: Sized | None) -> str:
@@ -63,6 +64,17 @@ class RefusalText:
 
 
 @attrs.frozen
+class Reasoning:
+    """The model's thinking in an earlier turn, as its client has kept it."""
+
+    text: str = attrs.field(default="", repr=_size)
+    sealed: str = attrs.field(default="", repr=_size)
+    """The thinking in a form that only its upstream can read (``encrypted_content``); empty where there is none."""
+    id: str = ""
+    """The upstream's name of it, where it had one."""
+
+
+@attrs.frozen
 class ToolCall:
     """The model asked for a tool in an earlier turn."""
 
@@ -80,7 +92,7 @@ class ToolResult:
     parts: tuple[Text | Image | Attachment, ...]
 
 
-Part = Text | Image | Attachment | RefusalText | ToolCall | ToolResult
+Part = Text | Image | Attachment | RefusalText | Reasoning | ToolCall | ToolResult
 
 
 @attrs.frozen
@@ -97,10 +109,10 @@ class Message:
         return "".join(self.texts())
 
     def texts(self) -> Iterator[str]:
-        """Each piece of text in the message: what is said, refused, called with and answered by tools."""
+        """Each piece of text in the message: what is said, thought, refused, called with and answered by tools."""
         for part in self.parts:
             match part:
-                case Text(text) | RefusalText(text):
+                case Text(text) | RefusalText(text) | Reasoning(text):
                     yield text
                 case ToolCall(arguments=arguments):
                     yield arguments
@@ -150,6 +162,11 @@ class Source:
     """The decoded JSON. Shared and read-only: copy before changing it."""
 
 
+def _no_time() -> int:
+    """No time goes by where nobody has brought a clock."""
+    return 0
+
+
 @attrs.frozen
 class Identity:
     """What names one answer: given by the caller, since the pure core has neither chance nor clock."""
@@ -158,6 +175,10 @@ class Identity:
     """A random suffix for answer ids, without a dialect's prefix."""
     created: int
     """Unix time in seconds."""
+    elapsed: Callable[[], int] = _no_time
+    """Tells the nanoseconds since the request came, by a clock that never jumps."""
+    created_ns: int = attrs.Factory(lambda self: self.created * 1_000_000_000, takes_self=True)
+    """Unix time in nanoseconds when the request came."""
 
 
 @attrs.frozen
@@ -183,6 +204,10 @@ class ChatRequest:
     model: str
     """The model as the client named it; after routing, as the upstream knows it."""
     messages: tuple[Message, ...]
+    asked_model: str = ""
+    """The model as the client named it, set by routing: answers name it so where the dialect wants its own name back."""
+    otherwise: str | None = None
+    """The model to ask for where no provider knows :attr:`model`; empty for the default one."""
     stream: bool = False
     include_usage: bool = False
     """Whether a stream is to end with its token counts."""
@@ -195,6 +220,9 @@ class ChatRequest:
     """How many answers are wanted side by side (``n``)."""
     max_tokens: int | None = None
     stop: tuple[str, ...] = attrs.field(default=(), repr=_size)
+    tell_stop: bool = False
+    """Whether the client wants to know which of :attr:`stop` ended the answer: chatmock then looks for them itself, since
+    most upstreams do not tell."""
     reasoning_effort: str | None = None
     response_format: ResponseFormat = ResponseFormat()
     logprobs: bool = False
@@ -218,5 +246,7 @@ class ChatRequest:
     """What chatmock itself has to say to the model after the conversation; no part of it."""
     thinking: Thinking = "reasoning-content"
     """How an OpenAI chat client is shown the model's thinking by an upstream of another dialect."""
+    keep: bool = False
+    """Whether the answer is to be kept: its encoder then has it whole at the end, as ``answer``."""
     force_stream: bool = False
     """Whether the upstream is to be asked for a stream although the client wants a whole answer."""

@@ -29,6 +29,8 @@ class Kind(enum.Enum):
     USAGE_EXHAUSTED = ("usage exhausted", 429)
     """A quota or a plan is used up: trying again soon does not help."""
     CANCELLED = ("cancelled", 499)
+    NOT_IMPLEMENTED = ("not implemented", 501)
+    """The provider has no such thing: another one may."""
     INTERNAL = ("internal", 500)
     """A fault of chatmock itself."""
     UPSTREAM_FAILED = ("upstream failed", 502)

@@ -3,7 +3,7 @@
 The order, which every decoder keeps and :class:`EventOrder` enforces:
 
 1. :class:`Opened` comes first, once.
-2. Content follows in any mix: text, reasoning, refusal, tool calls, annotations.
+2. Content follows in any mix: text, reasoning and its seals, refusal, tool calls, annotations.
 3. A tool call's first delta names its id and its tool; its later ones carry arguments only. Indices of a
    choice's calls count up from 0.
 4. :class:`Usage` comes at most once, after all content.
@@ -50,6 +50,16 @@ class ReasoningDelta:
     text: str
     kind: Literal["text", "summary"] = "text"
     part: int = 0
+    choice: int = 0
+
+
+@attrs.frozen
+class ReasoningSeal:
+    """The thinking before it, or some that is not shown, in a form that only its upstream can read."""
+
+    value: str = attrs.field(repr=False)
+    id: str = ""
+    """The upstream's name of it, where it has one."""
     choice: int = 0
 
 
@@ -102,6 +112,8 @@ class Finished:
     reasons: tuple[FinishReason, ...]
     cut: bool = False
     """Whether the answer was ended here, while its upstream had more to say."""
+    stop: str | None = attrs.field(default=None, repr=False)
+    """The stop sequence that ended it, where that is known."""
 
 
 @attrs.frozen
@@ -111,7 +123,7 @@ class Failed:
     refusal: Refusal
 
 
-Content = TextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta | Annotation
+Content = TextDelta | ReasoningDelta | ReasoningSeal | RefusalDelta | ToolCallDelta | Annotation
 Event = Opened | Content | Usage | Finished | Failed
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
@@ -21,21 +21,20 @@ from twisted.web.iweb import IRequest
 
 from chatmock.account import Account, Accounts, Opening
 from chatmock.admission.backoff import Backoff
-from chatmock.admission.client import may_use, model_forbidden
 from chatmock.admission.guard import Guard
 from chatmock.admission.limits import Limits
 from chatmock.admission.slots import Slots, Turn
-from chatmock.catalogue import choose
 from chatmock.conversation import ChatRequest, Identity
 from chatmock.dialects import Dialect
 from chatmock.discovery import Discovery
 from chatmock.errors import Refusal, bad_request, fault_of_ours
 from chatmock.events import Failed, Finished
-from chatmock.heads import query_argument, refuse, session_of, set_notes
+from chatmock.heads import query_argument, refuse, session_of, set_id, set_notes
 from chatmock.relay import BodyRelay
+from chatmock.routing import Router
 from chatmock.settings.values import Uuid
 from chatmock.stream_reply import StreamReply
-from chatmock.transcoding import transcoder
+from chatmock.transcoding import Transcoder, transcoder
 from chatmock.whole_body import WholeBodySender
 
 _PRODUCED_FROM = 64 * 1024
@@ -57,6 +56,19 @@ class Timeouts:
     """Without a record for a client that wants a stream, before it is told in comments what it waits for."""
 
 
+class Memory(Protocol):
+    """What one request has to do with answers that are kept."""
+
+    async def read(self, body: bytes) -> ChatRequest:
+        """Read the request, with the conversation that it goes on from.
+
+        :raises Refusal: bad request, or there is no such conversation of this client.
+        """
+
+    def keep(self, answer: bytes) -> object:
+        """Keep the *answer* whole, for requests that go on from it."""
+
+
 @attrs.frozen
 class Desk:
     """What every exchange needs; made once by :mod:`chatmock.service`."""
@@ -67,18 +79,30 @@ class Desk:
     slots: Slots
     backoff: Backoff
     timeouts: Timeouts
-    accounts: Accounts
-    discovery: Discovery
+    router: Router
     limits_left: Callable[[], bytes]
     """What is left of the owner's plans, as JSON."""
-    default_model: str | None
 
-    def answer(self, request: IRequest, dialect: Dialect) -> Deferred[bytes | None]:
+    @property
+    def accounts(self) -> Accounts:
+        """The providers."""
+        return self.router.accounts
+
+    @property
+    def discovery(self) -> Discovery:
+        """Their models."""
+        return self.router.discovery
+
+    def answer(
+        self, request: IRequest, dialect: Dialect, memory: Memory | None = None
+    ) -> Deferred[bytes | None]:
         """Answer *request*; fires with what is still to be written when the answer is complete or refused.
 
         Cancelling it (the client has left) closes the upstream and gives the permit back.
+
+        :param memory: knows of earlier answers that the request may go on from; None where nothing is kept.
         """
-        return Deferred.fromCoroutine(Exchange(self, request, dialect).run())
+        return Deferred.fromCoroutine(Exchange(self, request, dialect, memory).run())
 
 
 class Exchange:
@@ -89,16 +113,18 @@ class Exchange:
         "_desk",
         "_dialect",
         "_identity",
+        "_memory",
         "_notes",
         "_reply",
         "_request",
     )
 
-    def __init__(self, desk: Desk, request: IRequest, dialect: Dialect) -> None:
+    def __init__(self, desk: Desk, request: IRequest, dialect: Dialect, memory: Memory | None = None) -> None:
         self._desk = desk
         self._request: Any = request  # IRequest names neither producers nor the transport
         self._dialect = dialect
-        self._identity = Identity(secrets.token_hex(12), int(time.time()))
+        self._memory = memory
+        self._identity = _new_identity()
         self._chat = _NOTHING_ASKED
         self._notes: dict[str, str] = {}
         self._reply = StreamReply(request, dialect, desk.clock, self._notes, self._forget_what_was_asked)
@@ -109,7 +135,7 @@ class Exchange:
         try:
             assert request.content is not None, "a route is asked after the body has come"
             desk.guard.spend(request.client)  # before the work, so that a body that is refused counts as well
-            self._chat, notes = desk.limits.apply(self._dialect.parse(request.content.read()))
+            self._chat, notes = desk.limits.apply(await self._read(request.content.read()))
             request.content.close()
             self._take_from_around(request)
             self._notes.update(notes)
@@ -129,6 +155,9 @@ class Exchange:
             return self._refuse(fault_of_ours())
         finally:
             self._reply.stop()
+
+    async def _read(self, body: bytes) -> ChatRequest:
+        return self._dialect.parse(body) if self._memory is None else await self._memory.read(body)
 
     def _refuse(self, refusal: Refusal) -> bytes | None:
         """Tell *refusal*: with a status of its own, or in the stream that has begun."""
@@ -155,39 +184,16 @@ class Exchange:
 
     async def _route(self) -> Account:
         """The account that answers; the chat then names the model as its upstream knows it."""
-        desk, chat = self._desk, self._chat
-        known = await desk.discovery.catalogues()
-        default = desk.accounts.default
+        chat = self._chat
         wanted = query_argument(self._request, b"provider")
-        asked = chat.model or self._default_model(wanted, default)
-        catalogues = {name: known[name] for name in desk.accounts.reachable(asked, wanted)}
-        choice = choose(asked, wanted, default, catalogues)
-        if not may_use(self._request.client.key, choice.model):
-            raise model_forbidden(choice.model)
-        details = (catalogues[choice.provider].models or {}).get(choice.model)
-        self._chat = attrs.evolve(chat, model=choice.model, model_effort=choice.effort, details=details)
-        account = desk.accounts.by_name[choice.provider]
-        if chat.upstream_chat is not None and not account.has_chats:
-            message = (
-                f"'chat_id' names a chat of an upstream that keeps some; {account.provider.title} does not."
-            )
+        to = await self._desk.router.route(chat.model, chat.otherwise, wanted, self._request.client.key)
+        self._chat = attrs.evolve(
+            chat, model=to.model, asked_model=to.asked, model_effort=to.effort, details=to.details
+        )
+        if chat.upstream_chat is not None and not to.account.has_chats:
+            message = f"'chat_id' names a chat of an upstream that keeps some; {to.account.provider.title} does not."
             raise bad_request(message, param="chat_id")
-        return account
-
-    def _default_model(self, wanted: str | None, default: str) -> str:
-        desk = self._desk
-        if desk.default_model is not None and wanted in (None, default):
-            return desk.default_model
-        name = wanted or default
-        account = desk.accounts.by_name.get(name)
-        catalogue = desk.discovery.current().get(name)
-        model = account.provider.default_model if account is not None else None
-        model = model or next(iter(catalogue.names() if catalogue is not None else ()), None)
-        if model is None:
-            raise bad_request(
-                "Name a 'model': there is no default one.", param="model", code="model_required"
-            )
-        return model
+        return to.account
 
     async def _in_turn(self, account: Account) -> bytes | None:
         """Wait for a permit, and ask; not where nothing is asked now anyway. The permit is free when the upstream is,
@@ -261,8 +267,9 @@ class Exchange:
     def _relay(self, account: Account, opening: Opening, whole: list[bytes]) -> Deferred[Finished | Failed]:
         """Carry the answer to the client, or into *whole* for one that wants no stream."""
         desk = self._desk
+        way = transcoder(account.provider, self._dialect, self._chat, self._identity, opening.decoder)
         relay = BodyRelay(
-            transcoder(account.provider, self._dialect, self._chat, self._identity, opening.decoder),
+            way,
             self._reply.write if self._chat.stream else whole.append,
             desk.clock,
             desk.timeouts.idle,
@@ -270,7 +277,14 @@ class Exchange:
         )
         self._reply.attach(relay)
         opening.response.deliverBody(relay)
+        if self._memory is not None and self._chat.keep:
+            relay.done.addCallback(self._keep, way, self._memory)
         return relay.done
+
+    def _keep(self, outcome: Finished | Failed, way: Transcoder, memory: Memory) -> Finished | Failed:
+        if way.answer is not None:
+            memory.keep(way.answer)
+        return outcome
 
     def _forget_what_was_asked(self) -> None:
         """It will not be asked again, and can go while the answer lasts."""
@@ -286,12 +300,21 @@ class Exchange:
         request.setHeader(b"content-type", b"application/json")
         request.setHeader(b"cache-control", b"no-store")
         request.setHeader(b"content-length", b"%d" % len(body))
+        set_id(request, self._dialect)
         set_notes(request, self._notes)
         if len(body) <= _PRODUCED_FROM:
             return body
         self._forget_what_was_asked()
         await WholeBodySender(body, request).start()
         return None
+
+
+def _new_identity() -> Identity:
+    began = time.monotonic_ns()
+    now = time.time_ns()
+    return Identity(
+        secrets.token_hex(12), now // 1_000_000_000, lambda: time.monotonic_ns() - began, created_ns=now
+    )
 
 
 def _in_place(turn: Turn) -> str:

@@ -34,8 +34,9 @@ def refuse(
     request: IRequest, dialect: Dialect, refusal: Refusal, notes: Mapping[str, str] | None = None
 ) -> bytes:
     """Set status and headers for *refusal*; returns the body in the client's dialect."""
-    body = dialect.refuse(refusal)
-    request.setResponseCode(refusal.status)
+    body = dialect.refuse(refusal, request_id_of(request))
+    request.setResponseCode(dialect.status(refusal))
+    set_id(request, dialect)
     request.setHeader(b"content-type", b"application/json")
     request.setHeader(b"cache-control", b"no-store")
     request.setHeader(b"content-length", b"%d" % len(body))
@@ -46,6 +47,18 @@ def refuse(
         request.setHeader(b"retry-after", b"%d" % max(int(wait + 0.999), 1))
     set_notes(request, notes or {})
     return body
+
+
+def request_id_of(request: IRequest) -> str:
+    """The id that the answer has."""
+    id: str = getattr(request, "request_id", "")
+    return id
+
+
+def set_id(request: IRequest, dialect: Dialect) -> None:
+    """Say the answer's id where the dialect's clients look for it."""
+    if dialect.request_id_header is not None:
+        request.setHeader(dialect.request_id_header.encode(), request_id_of(request).encode())
 
 
 def set_notes(request: IRequest, notes: Mapping[str, str]) -> None:

@@ -27,3 +27,5 @@ class Model:
     """The most tokens it can think with."""
     verbosity: bool | None = None
     """Whether it can be told how long-winded to be."""
+    parameters: tuple[str, ...] = ()
+    """The request fields that it takes, as the upstream names them; empty where that is not told."""

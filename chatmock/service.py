@@ -38,10 +38,12 @@ from chatmock.playback import DemoUpstream
 from chatmock.providers import PROVIDERS
 from chatmock.qwen_account import QwenAccount
 from chatmock.routes import Routes
+from chatmock.routing import Router
 from chatmock.settings import PROVIDERS as NAMES
 from chatmock.settings import Settings
 from chatmock.signals import on_hangup
 from chatmock.state_files import state_folder
+from chatmock.surface import Surface
 from chatmock.threads import Threads
 from chatmock.tls.keeper import CertificateKeeper
 from chatmock.upstream import Upstream, UpstreamClient
@@ -185,21 +187,21 @@ class ChatmockService(Service):
                 total=settings.total_timeout,
                 keepalive=settings.keepalive_after,
             ),
-            accounts=self.accounts,
-            discovery=self._discovery,
+            router=Router(self.accounts, self._discovery, settings.model),
             limits_left=self._chatgpt.limits_left,
-            default_model=settings.model,
         )
         return BoundedSite(
-            Routes(
-                desk, cast("Thinking", settings.reasoning_compat), self._certificates.document
-            ).app.resource(),
+            self._surface(desk),
             clock,
             limits.max_body_bytes,
             self._guard,
             Bounds(stall_seconds=settings.stall_timeout),
             ConnectionCounts.of(settings),
         )
+
+    def _surface(self, desk: Desk) -> Surface:
+        thinking = cast("Thinking", self._settings.reasoning_compat)
+        return Surface([], Routes(desk, thinking, self._certificates.document).app.resource())
 
     def _opened(self, port: IListeningPort, scheme: str) -> None:
         self._ports.append(port)

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from zope.interface import implementer
 
 from chatmock.dialects import Dialect
-from chatmock.heads import set_notes
+from chatmock.heads import set_id, set_notes
 
 EVERY: Final = 10.0
 """Seconds without a record, or since the last comment, after which there is another one."""
@@ -160,6 +160,7 @@ class StreamReply:
         request.setHeader(b"content-type", self._dialect.stream_type.encode())
         request.setHeader(b"cache-control", b"no-store")
         request.setHeader(b"x-accel-buffering", b"no")
+        set_id(request, self._dialect)
         set_notes(request, self._notes)
         self._told.update(self._notes)
         request.registerProducer(self, True)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from chatmock.conversation import Thinking
-from chatmock.events import Event, Failed, Opened, ReasoningDelta, TextDelta
+from chatmock.events import Event, Failed, Opened, ReasoningDelta, ReasoningSeal, TextDelta
 
 OPEN_TAG = "<think>"
 CLOSE_TAG = "</think>"
@@ -25,6 +25,8 @@ def reshaping(thinking: Thinking) -> Reshape:
     """What makes the events of one answer ready for a client that gets its thinking as *thinking* says."""
     if thinking == "none":
         return without_thinking
+    if thinking == "parts":
+        return list
     paragraphs = Paragraphs()
     if thinking != "think-tags":
         return paragraphs
@@ -34,7 +36,7 @@ def reshaping(thinking: Thinking) -> Reshape:
 
 def without_thinking(events: Iterable[Event]) -> list[Event]:
     """*events* without the thinking."""
-    return [event for event in events if not isinstance(event, ReasoningDelta)]
+    return [event for event in events if not isinstance(event, ReasoningDelta | ReasoningSeal)]
 
 
 class Paragraphs:
@@ -90,6 +92,8 @@ class ThinkTags:
                 out.append(event)
             case Opened() | Failed():
                 out.append(event)
+            case ReasoningSeal():
+                pass  # has no place in the text
             case _:
                 spoken = getattr(event, "choice", None)
                 self._close([*self._open] if spoken is None else [spoken], out)

@@ -36,6 +36,10 @@ class Transcoder(Protocol):
         """The token counts, where the upstream told them."""
 
     @property
+    def answer(self) -> bytes | None:
+        """The answer whole, once it is complete and where the request wants it kept."""
+
+    @property
     def records(self) -> int:
         """A number that grows whenever the upstream makes progress; keep-alives are none."""
 
@@ -57,14 +61,14 @@ def transcoder(
 
     :param decoder: reads the answer; a fresh one of the provider unless given.
     """
-    passage = provider.passage(chat, identity) if passes(chat, provider.wire) else None
+    passage = provider.passage(chat, identity) if passes(chat, provider.wires) else None
     if passage is not None:
         if chat.stream:
             return passage
         if not chat.force_stream:
-            return CarriedWhole(passage, provider.title)
+            return CarriedWhole(passage, provider.title, keep=chat.keep)
         # As a stream would have passed it on.
-        chat = attrs.evolve(chat, thinking="reasoning-content")
+        chat = attrs.evolve(chat, thinking="parts" if chat.thinking == "parts" else "reasoning-content")
     decoder = decoder or provider.decoder(chat)
     if chat.stream:
         return Translated(decoder, dialect.encoder(chat, identity), reshaping(chat.thinking))
@@ -74,9 +78,11 @@ def transcoder(
 class CarriedWhole:
     """Same dialect, whole: the body is gathered, bounded, and passed on when it is complete."""
 
-    def __init__(self, passage: Passage, title: str) -> None:
+    def __init__(self, passage: Passage, title: str, *, keep: bool = False) -> None:
         self._passage = passage
         self._title = title
+        self._keep = keep
+        self.answer: bytes | None = None
         self._body = bytearray()
         self.outcome: Finished | Failed | None = None
         self.records = 0
@@ -98,6 +104,7 @@ class CarriedWhole:
         """The whole answer."""
         out = self._passage.whole(bytes(self._body))
         self.outcome = self._passage.outcome
+        self.answer = out if self._keep and isinstance(self.outcome, Finished) else None
         return out
 
 
@@ -111,6 +118,11 @@ class Translated:
         self._order = EventOrder()
         self.outcome: Finished | Failed | None = None
         self.usage: Usage | None = None
+
+    @property
+    def answer(self) -> bytes | None:
+        """The answer whole."""
+        return self._encoder.answer
 
     @property
     def records(self) -> int:
@@ -154,7 +166,8 @@ class Folded:
         self._size = 0
         self._reshape = reshaping(chat.thinking)
         self._order = EventOrder()
-        self._answer = Answer()
+        self._answer = Answer(opened_after=identity.elapsed())
+        self.answer: bytes | None = None
 
     @property
     def records(self) -> int:
@@ -186,10 +199,15 @@ class Folded:
     def _fold(self, events: list[Event]) -> bytes:
         if not events:
             return b""
-        self._answer.fold(self._reshape(_checked(self._order, events)))
-        if isinstance(self._answer.outcome, Finished):
-            return self._dialect.complete(self._chat, self._identity, self._answer)
-        return b""
+        answer = self._answer
+        answer.fold(self._reshape(_checked(self._order, events)))
+        if not answer.spoke_after and answer.choices:
+            answer.spoke_after = self._identity.elapsed()
+        if not isinstance(answer.outcome, Finished):
+            return b""
+        whole = self._dialect.complete(self._chat, self._identity, answer)
+        self.answer = whole if self._chat.keep else None
+        return whole
 
 
 def _checked(order: EventOrder, events: list[Event]) -> list[Event]:

@@ -88,7 +88,7 @@ SCRIPTS: dict[str, tuple[Sequence[dict[str, Any]], Said]] = {
         Said("Hi"),
     ),
 }
-THINKING: tuple[Thinking, ...] = get_args(Thinking)
+THINKING = tuple(form for form in get_args(Thinking) if form != "parts")  # which no OpenAI client asks for
 
 
 def ask(sdk: openai.OpenAI, stream: bool, **more: Any) -> tuple[dict[str, Any], str | None, Any]:

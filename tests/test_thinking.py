@@ -26,7 +26,7 @@ from chatmock.events import (
 )
 from chatmock.thinking import reshaping
 
-FORMS: tuple[Thinking, ...] = get_args(Thinking)
+FORMS = tuple(form for form in get_args(Thinking) if form != "parts")  # which no OpenAI client asks for
 
 
 def summary(text: str, part: int = 0) -> ReasoningDelta:

@@ -14,6 +14,10 @@ from chatmock.events import Event
 class StreamEncoder(Protocol):
     """Writes one answer's events as the dialect's stream."""
 
+    @property
+    def answer(self) -> bytes | None:
+        """The answer whole, as ``complete`` would give it, once it has ended and where the request wants it kept."""
+
     def encode(self, events: Iterable[Event]) -> bytes:
         """The bytes for *events*, which keep the order of :mod:`chatmock.events`; may be empty."""
 
@@ -28,6 +32,10 @@ class Dialect(Protocol):
     @property
     def stream_type(self) -> str:
         """The media type of a streamed answer."""
+
+    @property
+    def request_id_header(self) -> str | None:
+        """The header in which clients look for the answer's id, besides ``X-Request-Id``."""
 
     def comment(self, text: str) -> bytes:
         """*text* as something in a stream that clients skip; empty where the dialect's streams have no such thing."""
@@ -44,5 +52,8 @@ class Dialect(Protocol):
     def complete(self, chat: ChatRequest, identity: Identity, answer: Answer) -> bytes:
         """A whole answer as JSON; its outcome is ``Finished``."""
 
-    def refuse(self, refusal: Refusal) -> bytes:
-        """An error body as JSON; its status is the refusal's."""
+    def refuse(self, refusal: Refusal, request_id: str = "") -> bytes:
+        """An error body as JSON."""
+
+    def status(self, refusal: Refusal) -> int:
+        """The HTTP status that goes with it."""

@@ -20,6 +20,7 @@ from chatmock.events import (
     Finished,
     Opened,
     ReasoningDelta,
+    ReasoningSeal,
     RefusalDelta,
     TextDelta,
     ToolCallDelta,
@@ -38,6 +39,7 @@ class OpenAIChat:
     """How clients are shown the thinking of models whose upstream speaks another dialect."""
     name: str = attrs.field(default="openai-chat", init=False)
     stream_type: str = attrs.field(default="text/event-stream; charset=utf-8", init=False)
+    request_id_header: None = attrs.field(default=None, init=False)
 
     def comment(self, text: str) -> bytes:
         """A comment of the event stream."""
@@ -62,13 +64,19 @@ class OpenAIChat:
             body["usage"] = usage_body(answer.usage)
         return jsontext.dumps(body)
 
-    def refuse(self, refusal: Refusal) -> bytes:
+    def refuse(self, refusal: Refusal, request_id: str = "") -> bytes:
         """An error body."""
         return error_body(refusal)
+
+    def status(self, refusal: Refusal) -> int:
+        """Its status."""
+        return refusal.status
 
 
 class ChatEncoder:
     """Events as chunks. Text is put between bytes made once for the stream: all else in a chunk stays the same."""
+
+    answer: None = None
 
     def __init__(self, chat: ChatRequest, identity: Identity) -> None:
         self._chat = chat
@@ -103,6 +111,8 @@ class ChatEncoder:
                 return self._delta(choice, {"annotations": [value]})
             case Usage():
                 self._usage = event
+                return b""
+            case ReasoningSeal():
                 return b""
             case Finished():
                 return self._finish(event)

@@ -85,6 +85,7 @@ class OpenAICompletions:
 
     name: str = attrs.field(default="openai-completions", init=False)
     stream_type: str = attrs.field(default="text/event-stream; charset=utf-8", init=False)
+    request_id_header: None = attrs.field(default=None, init=False)
 
     def comment(self, text: str) -> bytes:
         """A comment of the event stream."""
@@ -127,9 +128,13 @@ class OpenAICompletions:
             body["usage"] = usage_body(answer.usage)
         return jsontext.dumps(body)
 
-    def refuse(self, refusal: Refusal) -> bytes:
+    def refuse(self, refusal: Refusal, request_id: str = "") -> bytes:
         """An error body."""
         return error_body(refusal)
+
+    def status(self, refusal: Refusal) -> int:
+        """Its status."""
+        return refusal.status
 
 
 def _refuse_the_impossible(asked: CompletionBody) -> None:
@@ -157,6 +162,8 @@ def _prompt(prompt: str | list[Any]) -> str:
 
 class CompletionEncoder:
     """Events as ``text_completion`` records."""
+
+    answer: None = None
 
     def __init__(self, chat: ChatRequest, identity: Identity) -> None:
         self._chat = chat

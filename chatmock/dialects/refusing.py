@@ -6,8 +6,10 @@ from chatmock.dialects.interface import Dialect
 from chatmock.dialects.openai_chat import OpenAIChat
 
 _OPENAI = OpenAIChat()
+_FAMILIES: tuple[tuple[str, Dialect], ...] = ()
+"""How the paths of a dialect begin; the longer before the shorter."""
 
 
 def dialect_of(path: str) -> Dialect:
     """The dialect that clients of *path* (without a query) speak; OpenAI's where that is not known."""
-    return _OPENAI
+    return next((dialect for prefix, dialect in _FAMILIES if path.startswith(prefix)), _OPENAI)

@@ -9,7 +9,8 @@ import attrs
 
 from chatmock import __version__, jsontext
 from chatmock.openapi.answers import answer_schemas
-from chatmock.openapi.operations import OPERATIONS, Operation
+from chatmock.openapi.operation import Operation
+from chatmock.openapi.operations import OPERATIONS
 from chatmock.openapi.refusals import (
     ALWAYS,
     GUARDED,

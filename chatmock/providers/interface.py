@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import attrs
@@ -85,6 +85,10 @@ class Passage(Protocol):
     def records(self) -> int:
         """How many records have been read: the measure of progress."""
 
+    @property
+    def answer(self) -> bytes | None:
+        """The answer whole, once it has ended and where the request wants it kept."""
+
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes of a stream, return those for the client."""
 
@@ -107,8 +111,8 @@ class Provider(Protocol):
         """The name people know it by, for messages."""
 
     @property
-    def wire(self) -> str:
-        """The dialect the upstream speaks, e.g. ``openai-chat``."""
+    def wires(self) -> Collection[str]:
+        """The dialects the upstream speaks, e.g. ``openai-chat``: who speaks one of them gets its records as they are."""
 
     @property
     def default_model(self) -> str | None:
@@ -133,7 +137,7 @@ class Provider(Protocol):
         """A fresh decoder for the answer to *chat*."""
 
     def passage(self, chat: ChatRequest, identity: Identity) -> Passage | None:
-        """A fresh passage for the answer to *chat*, whose client speaks :attr:`wire`; None when it has to be decoded."""
+        """A fresh passage for the answer to *chat*, whose client speaks one of :attr:`wires`; None when it has to be decoded."""
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> Refusal:
         """Read an answer that is not a success."""
@@ -158,6 +162,6 @@ class AsksOnce(Provider, Protocol):
         """
 
 
-def passes(chat: ChatRequest, wire: str) -> bool:
-    """Whether *chat* was written in the upstream's own dialect, so that records pass without being rebuilt."""
-    return chat.source is not None and chat.source.wire == wire
+def passes(chat: ChatRequest, wires: Collection[str]) -> bool:
+    """Whether *chat* was written in a dialect that its upstream speaks, so that records pass without being rebuilt."""
+    return chat.source is not None and chat.source.wire in wires

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
@@ -12,12 +12,20 @@ from chatmock.errors import Kind, Refusal
 from chatmock.framing import DEFAULT_RECORD_LIMIT
 from chatmock.jsontext import JSONError
 from chatmock.model import Model
-from chatmock.providers.interface import Amendment, Credential, Headers, UpstreamRequest, passes
+from chatmock.providers.interface import (
+    Amendment,
+    Credential,
+    Headers,
+    StreamDecoder,
+    UpstreamRequest,
+    passes,
+)
 from chatmock.providers.openai_decoder import ChatDecoder
 from chatmock.providers.openai_differences import Differences
 from chatmock.providers.openai_errors import facts_of_body, is_page, retry_after, tells_error, to_refusal
 from chatmock.providers.openai_passage import ChatPassage
 from chatmock.providers.openai_request import request_body
+from chatmock.providers.output_limits import LimitedDecoder
 
 WIRE = "openai-chat"
 _PLAIN_REFUSALS = frozenset(range(400, 500)) - {402, 408, 429}
@@ -33,7 +41,7 @@ class OpenAICompatible:
     """Without a slash at its end."""
     differences: Differences
     record_limit: int = DEFAULT_RECORD_LIMIT
-    wire: str = attrs.field(default=WIRE, init=False)
+    wires: Collection[str] = attrs.field(default=(WIRE,), init=False)
     presumed: Sequence[Model] = attrs.field(default=(), init=False)
     efforts: Sequence[str] = attrs.field(default=(), init=False)
 
@@ -55,7 +63,7 @@ class OpenAICompatible:
     def request(self, chat: ChatRequest, credential: Credential) -> UpstreamRequest:
         """The HTTP request that asks *chat*: a stream when the client wants one or speaks another dialect."""
         prepared = self.differences.prepare(chat)
-        stream = chat.stream or chat.force_stream or not passes(chat, WIRE)
+        stream = chat.stream or chat.force_stream or not passes(chat, self.wires)
         body = request_body(prepared.chat, WIRE, stream)
         return UpstreamRequest(
             "POST",
@@ -70,9 +78,10 @@ class OpenAICompatible:
         """A changed request worth one more try, where this upstream's faults are known to have one."""
         return self.differences.amend(chat, refusal)
 
-    def decoder(self, chat: ChatRequest) -> ChatDecoder:
-        """A fresh decoder."""
-        return ChatDecoder(self.title, self.differences, self.record_limit, chat.choices)
+    def decoder(self, chat: ChatRequest) -> StreamDecoder:
+        """A fresh decoder, which looks for the stop sequences where the client wants to know which one was met."""
+        decoder = ChatDecoder(self.title, self.differences, self.record_limit, chat.choices)
+        return LimitedDecoder(decoder, chat.stop, None) if chat.tell_stop and chat.stop else decoder
 
     def passage(self, chat: ChatRequest, identity: Identity) -> ChatPassage:
         """A fresh passage."""

@@ -36,6 +36,8 @@ _DONE = b"data: [DONE]\n\n"
 class ChatPassage:
     """A :class:`~chatmock.providers.interface.Passage` of the OpenAI chat wire."""
 
+    answer: None = None
+
     __slots__ = (
         "_calls",
         "_choices",

@@ -13,6 +13,7 @@ from chatmock.conversation import (
     Image,
     Message,
     Part,
+    Reasoning,
     RefusalText,
     Source,
     Text,
@@ -60,7 +61,7 @@ def without_fields(chat: ChatRequest, names: Sequence[str]) -> ChatRequest:
 def with_messages(chat: ChatRequest, kept: Sequence[int]) -> ChatRequest:
     """*chat* with only the messages at the positions *kept*."""
     changes: dict[str, Any] = {"messages": tuple(chat.messages[position] for position in kept)}
-    if chat.source is not None and "messages" in chat.source.body:
+    if chat.source is not None and chat.source.wire == "openai-chat":
         theirs = chat.source.body["messages"]
         body = {**chat.source.body, "messages": [theirs[position] for position in kept]}
         changes["source"] = Source(chat.source.wire, body)
@@ -77,7 +78,7 @@ def _build(chat: ChatRequest) -> dict[str, Any]:
     body: dict[str, Any] = {**chat.extras, "messages": [_message(message) for message in chat.messages]}
     optional: dict[str, Any] = {
         "max_tokens": chat.max_tokens,
-        "stop": list(chat.stop) or None,
+        "stop": None if chat.tell_stop else list(chat.stop) or None,
         "reasoning_effort": chat.reasoning_effort,
         "n": chat.choices if chat.choices != 1 else None,
         "logprobs": chat.logprobs or None,
@@ -105,6 +106,8 @@ def _message(message: Message) -> dict[str, Any]:
             case ToolResult(id, parts):
                 built["tool_call_id"] = id
                 content.extend(_part(inner) for inner in parts)
+            case Reasoning():
+                pass  # upstreams of this dialect take none back
             case _:
                 content.append(_part(part))
     if content and all(part["type"] == "text" for part in content):

@@ -1,6 +1,6 @@
 """Stop sequences and the output limit, enforced here for upstreams that refuse both (spec chatgpt.md, 4.3).
 
-The text is cut before the first stop sequence, whichever piece it comes in: what might be the start of one is held
+The text is cut before the stop sequence that is complete first, whichever piece it comes in: what might be the start of one is held
 back until it is certain. Tokens cannot be counted without the model's own vocabulary, so the output limit is an
 estimate, :data:`BYTES_PER_TOKEN` bytes of text, refusal or arguments a token. Arguments cut short would be of no
 use, so a call that has begun is told to its end: the cut comes before the next text or the next call. The token
@@ -20,6 +20,7 @@ from chatmock.events import (
     FinishReason,
     Opened,
     ReasoningDelta,
+    ReasoningSeal,
     RefusalDelta,
     TextDelta,
     ToolCallDelta,
@@ -90,7 +91,7 @@ class LimitedDecoder:
                 self._release(out)
                 if not self._ended:
                     self._take_call(event, out)
-            case Opened() | ReasoningDelta() | Annotation():
+            case Opened() | ReasoningDelta() | ReasoningSeal() | Annotation():
                 out.append(event)
             case _:
                 self._release(out)
@@ -102,10 +103,11 @@ class LimitedDecoder:
         if self._held is not None:
             event = TextDelta(self._held.text + event.text, event.choice)
             self._held = None
-        places = [place for sequence in self._stop if (place := event.text.find(sequence)) >= 0]
-        if places:
-            self._spend(TextDelta(event.text[: min(places)], event.choice), out)
-            self._end("stop", out)
+        found = [(place, stop) for stop in self._stop if (place := event.text.find(stop)) >= 0]
+        if found:
+            place, stop = min(found, key=_told_first)
+            self._spend(TextDelta(event.text[:place], event.choice), out)
+            self._end("stop", out, stop)
             return
         kept = self._may_begin_a_stop(event.text)
         if not kept:
@@ -149,7 +151,7 @@ class LimitedDecoder:
         if cut:
             self._end("length", out)
 
-    def _end(self, reason: FinishReason, out: list[Event]) -> None:
+    def _end(self, reason: FinishReason, out: list[Event], stop: str | None = None) -> None:
         if self._ended:
             return
         self._ended = True
@@ -158,4 +160,10 @@ class LimitedDecoder:
             out.append(
                 usage
             )  # what has been spent is to be known, though the upstream's own end is not waited for
-        out.append(Finished((reason,), cut=True))
+        out.append(Finished((reason,), cut=True, stop=stop))
+
+
+def _told_first(found: tuple[int, str]) -> tuple[int, int]:
+    """The order of the stop sequences in a text, each with its place: by their ends, since that is how a stream meets them."""
+    place, stop = found
+    return place + len(stop), place

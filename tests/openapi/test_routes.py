@@ -20,6 +20,8 @@ from tests.upstreams.chatgpt_backend import LIMITS, ChatGPTBackend, Script
 from tests.upstreams.openai_server import OpenAIServer
 
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
+TABLES = (Routes,)
+"""Every table of routes."""
 EXAMPLES = [
     pytest.param(path, example["value"], id=f"{operation['operationId']}-{name}")
     for path, _, operation in operations(described())
@@ -36,7 +38,8 @@ def demo(start: Start) -> Daemon:
 def test_each_route_is_described_and_nothing_else() -> None:
     routes = {
         (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method)
-        for rule in Routes.app.url_map.iter_rules()
+        for table in TABLES
+        for rule in table.app.url_map.iter_rules()
         for method in rule.methods or ()
         if method not in ("HEAD", "OPTIONS")  # of every path
     }

@@ -80,7 +80,7 @@ def test_nothing_to_enforce_changes_nothing() -> None:
 def test_the_text_ends_before_a_stop_sequence(texts: Sequence[str]) -> None:
     out = run(answer(*texts), ["END"])
     assert text(out) == "one "
-    assert out[-1] == Finished(("stop",), cut=True)
+    assert out[-1] == Finished(("stop",), cut=True, stop="END")
     assert not any(isinstance(event, Usage) for event in out)
 
 
@@ -89,7 +89,7 @@ def test_a_cut_answer_has_the_counts_so_far(
     stop: Sequence[str], most: int | None, reason: FinishReason
 ) -> None:
     out = run(answer("one END two"), stop, most, usage=Usage(7, 8))
-    assert out[-2:] == [Usage(7, 8), Finished((reason,), cut=True)]
+    assert out[-2:] == [Usage(7, 8), Finished((reason,), cut=True, stop="END" if stop else None)]
     whole = run(answer("one"), stop, most, usage=Usage(7, 8))
     assert whole[-2:] == [Usage(1, 2), Finished(("stop",))]
 
@@ -175,14 +175,15 @@ def test_the_cut_is_where_the_whole_text_says(
     texts: list[str], stop: list[str], max_tokens: int | None, step: int
 ) -> None:
     whole = "".join(texts)
-    places = [whole.find(sequence) for sequence in stop if sequence in whole]
-    wanted = whole[: min(places)] if places else whole
+    places = [(whole.find(each) + len(each), whole.find(each), each) for each in stop if each in whole]
+    _, cut, met = min(places, default=(0, len(whole), None))
+    wanted = whole[:cut]
     out = run(answer(*texts), stop, max_tokens, step)
     if max_tokens is not None and len(wanted.encode()) > max_tokens * BYTES_PER_TOKEN:
         wanted = wanted.encode()[: max_tokens * BYTES_PER_TOKEN].decode(errors="ignore")
         assert out[-1] == Finished(("length",), cut=True)
     else:
-        assert out[-1] == Finished(("stop",), cut=bool(places))
+        assert out[-1] == Finished(("stop",), cut=bool(places), stop=met)
     assert text(out) == wanted
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
@@ -37,7 +37,7 @@ class ChatGPT:
     defaults: Defaults = attrs.field(factory=Defaults)
     name: str = attrs.field(default="chatgpt", init=False)
     title: str = attrs.field(default=contract.TITLE, init=False)
-    wire: str = attrs.field(default=contract.WIRE, init=False)
+    wires: Collection[str] = attrs.field(default=(contract.WIRE,), init=False)
     default_model: str | None = attrs.field(default=None, init=False)
     retired: Mapping[str, str] = attrs.field(factory=dict, init=False)
     presumed: Sequence[Model] = attrs.field(default=PRESUMED, init=False)

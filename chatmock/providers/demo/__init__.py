@@ -8,7 +8,7 @@ same as with a real upstream.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -17,9 +17,16 @@ from chatmock.errors import Refusal, bad_request
 from chatmock.model import Model
 from chatmock.providers.demo.asked import MODELS
 from chatmock.providers.demo.script import BASE_URL, Script, script
-from chatmock.providers.interface import IGNORED, Amendment, Credential, Headers, UpstreamRequest, passes
+from chatmock.providers.interface import (
+    IGNORED,
+    Amendment,
+    Credential,
+    Headers,
+    StreamDecoder,
+    UpstreamRequest,
+    passes,
+)
 from chatmock.providers.openai_compatible import WIRE, OpenAICompatible
-from chatmock.providers.openai_decoder import ChatDecoder
 from chatmock.providers.openai_differences import Differences
 from chatmock.providers.openai_passage import ChatPassage
 
@@ -41,7 +48,7 @@ class Demo:
 
     name: str = attrs.field(default="demo", init=False)
     title: str = attrs.field(default=_ADAPTER.title, init=False)
-    wire: str = attrs.field(default=WIRE, init=False)
+    wires: Collection[str] = attrs.field(default=(WIRE,), init=False)
     default_model: str | None = attrs.field(default=MODELS[0], init=False)
     retired: Mapping[str, str] = attrs.field(factory=dict, init=False)
     presumed: Sequence[Model] = attrs.field(default=(), init=False)
@@ -63,7 +70,7 @@ class Demo:
         """Change a refused request: the demo has nothing that would make it take one."""
         return _ADAPTER.amend(chat, refusal)
 
-    def decoder(self, chat: ChatRequest) -> ChatDecoder:
+    def decoder(self, chat: ChatRequest) -> StreamDecoder:
         """Make a fresh decoder."""
         return _ADAPTER.decoder(chat)
 
@@ -103,7 +110,7 @@ def _refuse_impossible(chat: ChatRequest) -> None:
 def _ignored(chat: ChatRequest) -> Iterator[str]:
     """Go through the request fields that have no effect here."""
     yield from (field for field in chat.extras if field != "modalities")
-    if chat.source is None or not passes(chat, WIRE):
+    if chat.source is None or not passes(chat, (WIRE,)):
         return
     body = chat.source.body
     yield from (field for field in ("functions", "function_call") if body.get(field) is not None)

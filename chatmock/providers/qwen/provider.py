@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
@@ -70,7 +70,7 @@ class Qwen:
     token: Secret | None = None
     name: str = attrs.field(default="qwen", init=False)
     title: str = attrs.field(default=contract.TITLE, init=False)
-    wire: str = attrs.field(default="qwen-web", init=False)
+    wires: Collection[str] = attrs.field(default=(), init=False)
     retired: Mapping[str, str] = attrs.field(factory=dict, init=False)
     presumed: Sequence[Model] = attrs.field(default=(), init=False)
     efforts: Sequence[str] = attrs.field(default=contract.EFFORTS, init=False)

@@ -406,4 +406,7 @@ def test_the_counts_so_far_are_told_through_all_decoders_around() -> None:
     assert said.usage is None
     said.feed(written([created(), answer("one "), {**answer("two"), "usage": {}}]))
     assert said.usage == USED
-    assert list(said.feed(written([answer(" END")])))[-2:] == [USED, Finished(("stop",), cut=True)]
+    assert list(said.feed(written([answer(" END")])))[-2:] == [
+        USED,
+        Finished(("stop",), cut=True, stop="END"),
+    ]
