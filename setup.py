@@ -26,6 +26,7 @@ setup(
         "chatmock",
         "chatmock.admission",
         "chatmock.dialects",
+        "chatmock.kept_answers",
         "chatmock.keys",
         "chatmock.login",
         "chatmock.openapi",
@@ -40,6 +41,7 @@ setup(
     package_data={"chatmock": ["py.typed"]},
     install_requires=[
         "attrs >= 24.2",
+        "autobahn >= 25.12",
         "cryptography >= 46",
         "klein >= 24.8",
         "msgspec >= 0.20",
@@ -51,12 +53,14 @@ setup(
     ],
     extras_require={
         "dev": [
+            "anthropic >= 2.12",
             "build >= 1.2",
             "hypothesis >= 6.100",
             "jsonschema[format] >= 4.23",
             "mypy >= 1.15",
             "mypy-zope >= 1.0.9",
-            "openai >= 2.0",
+            "ollama >= 0.6",
+            "openai[realtime] >= 3.0",
             "pytest >= 8.3",
             "pytest-twisted >= 1.14",
             "pytest-xdist >= 3.6",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Protocol, TypeVar
 
 import attrs
 from twisted.internet.interfaces import IReactorTime
@@ -31,6 +32,10 @@ from chatmock.upstream import (
     response_headers,
 )
 from chatmock.watch import Watch
+
+T = TypeVar("T")
+Close = Callable[[Finished | Failed | None], object]
+"""To be called once, with the outcome, or None for an answer that was left."""
 
 
 def _nothing_to_close(outcome: Finished | Failed | None) -> None:
@@ -79,8 +84,7 @@ class Opening:
     response: IResponse
     decoder: StreamDecoder | None = None
     """Reads the answer, where more than its text has to be known; None for a fresh one of the provider."""
-    close: Callable[[Finished | Failed | None], object] = _nothing_to_close
-    """To be called once, with the outcome, or None for an answer that was left."""
+    close: Close = _nothing_to_close
 
 
 class Calls(Protocol):
@@ -106,7 +110,7 @@ class OneCall:
         """Ask, and let only an answer through that is what was asked for."""
         provider = self.provider
         asking, response = await account.ask(lambda credential: provider.request(chat, credential))
-        if is_answer(response, asking.stream):
+        if is_answer(response, asking.stream, asking.stream_type):
             return Opening(asking, response)
         body = await read_start(response, self.clock, ERROR_BODY_LIMIT, ERROR_BODY_SECONDS)
         raise provider.refusal(response.code, response_headers(response), body)
@@ -152,6 +156,8 @@ class Account:
     """Is given the headers of every answer."""
     memory: CatalogueMemory | None = None
     """Where its models are kept over restarts."""
+    takes_unlisted: bool = False
+    """Whether it is asked for models too that it does not list, and no other provider either."""
     watch: Watch | None = None
     """Leaves the provider alone while it refuses; None for one that is always asked."""
 
@@ -171,6 +177,7 @@ class Account:
             efforts=provider.efforts,
             list_efforts=self.list_efforts,
             forced=self.forced_model,
+            takes_unlisted=self.takes_unlisted,
         )
 
     def check(self, model: str) -> None:
@@ -187,23 +194,34 @@ class Account:
         :raises Refusal: when the upstream cannot do what is asked, there is no credential, or no response; at once while
             the provider is left alone.
         """
+        asker = next(iter(chat.messages), None)
+        opening, tell = await self.begin(chat.model, asker, lambda: self.calls.open(self, chat))
+        end = opening.close
+
+        def close(outcome: Finished | Failed | None) -> None:
+            tell(outcome)
+            end(outcome)
+
+        return attrs.evolve(opening, close=close)
+
+    async def begin(self, model: str, asker: object, call: Callable[[], Awaitable[T]]) -> tuple[T, Close]:
+        """What *call* brings, which is an answer's beginning, and a function that is to be called once with the answer's
+        outcome, or None for one that was left: the provider is left alone or not by what becomes of it.
+
+        :param asker: an object that all tries of the request have and no other does.
+        :raises Refusal: what *call* raises; at once while the provider is left alone.
+        """
         watch = self.watch
         if watch is None or not self.credentials.ready:
-            return await self.calls.open(self, chat)
-        trial = watch.enter(chat.model, next(iter(chat.messages), None))
+            return await call(), _nothing_to_close
+        trial = watch.enter(model, asker)
         try:
-            opening = await self.calls.open(self, chat)
+            begun = await call()
         except BaseException as error:
             watch.failed(trial, error)
             raise
         watch.opened(trial)
-        end = opening.close
-
-        def close(outcome: Finished | Failed | None) -> None:
-            watch.closed(trial, outcome)
-            end(outcome)
-
-        return attrs.evolve(opening, close=close)
+        return begun, partial(watch.closed, trial)
 
     async def ask(self, build: Callable[[Credential], UpstreamRequest]) -> tuple[UpstreamRequest, IResponse]:
         """Send what *build* makes of the credential; once more with a new one where the first is not accepted.

@@ -107,7 +107,8 @@ class Answer:
                 spoken.text.append(text)
                 spoken.block("text").pieces.append(text)
                 if logprobs is not None:
-                    spoken.logprobs = [*(spoken.logprobs or ()), *logprobs]
+                    spoken.logprobs = spoken.logprobs or []
+                    spoken.logprobs += logprobs
             case ReasoningDelta(text, kind, part, choice):
                 self.choice(choice).reasoning.append(text)
                 self.choice(choice).block("thinking", (kind, part)).pieces.append(text)

@@ -15,6 +15,7 @@ def banner(
     model: str | None,
     needs_token: bool,
     notices: Sequence[str] = (),
+    ollama_url: str | None = None,
 ) -> str:
     """The start message.
 
@@ -23,8 +24,11 @@ def banner(
     :param model: for the example; None for requests without one.
     :param needs_token: whether clients must show a key: the owner's access token or a named one.
     :param notices: what the owner should know besides, a line each.
+    :param ollama_url: where Ollama's clients are answered besides, without a path.
     """
     lines = [f"chatmock {__version__} listens on {', '.join(f'{url}/v1' for url in urls)}"]
+    if ollama_url is not None:
+        lines.append(f"for Ollama's clients: {ollama_url}")
     others = [name for name in usable if name != default]
     lines.append(f"answers from: {default} (default){''.join(f', {name}' for name in others)}")
     lines.extend(f"not usable:   {name} ({what})" for name, what in missing)

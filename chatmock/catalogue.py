@@ -45,6 +45,8 @@ class Catalogue:
     """Whether each model is listed once more for each of its efforts."""
     forced: str | None = None
     """The model that answers, whatever is asked for."""
+    takes_unlisted: bool = False
+    """Whether the upstream is asked for names that it does not list too, and judges them itself."""
 
     def knows(self, name: str) -> bool:
         """Whether *name* is listed, allowed, an alias, or one of those with an effort after it."""
@@ -87,7 +89,8 @@ class Catalogue:
     @property
     def certain(self) -> bool:
         """Whether other names than the known ones are wrong: the upstream has told its models."""
-        return self.models is not None and not self.tentative and self.forced is None
+        told = self.models is not None and not self.tentative
+        return told and self.forced is None and not self.takes_unlisted
 
     def _has(self, name: str) -> bool:
         if name in self.aliases or name in self.allowed:
@@ -119,7 +122,8 @@ def choose(
     model: str, wanted_provider: str | None, default: str, catalogues: Mapping[str, Catalogue]
 ) -> Choice:
     """Pick provider and model. First match wins: *wanted_provider* (the ``provider`` query argument), a
-    ``provider/`` prefix of *model*, a name that a single provider knows, the *default* provider.
+    ``provider/`` prefix of *model*, a name that a single provider knows, the *default* provider, one that judges by itself
+    which names it takes.
 
     :param catalogues: of each usable provider, by name.
     :raises Refusal: bad request for an unknown provider, ``model_not_found`` for an unknown model.
@@ -146,6 +150,9 @@ def _resolve_by_default(model: str, default: str, catalogues: Mapping[str, Catal
         for retiring in (catalogue, *catalogues.values()):
             if model in retiring.retired:
                 retiring.resolve(model)
+        for taking in catalogues.values():
+            if taking.takes_unlisted:
+                return taking.resolve(model)
         every = listing(default, catalogues)
         raise unknown_model(model, [entry[0] for entry in every], "here")
     return catalogue.resolve(model)

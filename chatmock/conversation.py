@@ -205,7 +205,7 @@ class ChatRequest:
     """The model as the client named it; after routing, as the upstream knows it."""
     messages: tuple[Message, ...]
     asked_model: str = ""
-    """The model as the client named it, set by routing: answers name it so where the dialect wants its own name back."""
+    """The model as the client named it, set by routing unless its dialect knows better: answers name it so where the dialect wants its own name back."""
     otherwise: str | None = None
     """The model to ask for where no provider knows :attr:`model`; empty for the default one."""
     stream: bool = False
@@ -231,9 +231,14 @@ class ChatRequest:
     """Text completion only: whether the answer repeats the prompt first."""
     extras: Mapping[str, Any] = attrs.field(factory=dict, repr=_size)
     """Fields without a home above (sampling, vendor extensions), as OpenAI chat names them."""
+    load: Literal["load", "unload"] | None = None
+    """Set where nothing is asked of the model, which a client only wants in memory, or out of it. Only an upstream of the
+    client's own dialect is asked then."""
     source: Source | None = None
     details: Model | None = None
     """What the catalogue says of the model, set by routing."""
+    least_effort: bool = False
+    """Whether the model is to think as little as it can: routing, which knows its efforts, then sets the least one."""
     model_effort: str | None = None
     """The reasoning effort that the model's name ended in; what the request itself says goes before it."""
     session: str | None = attrs.field(default=None, repr=_size)
@@ -250,3 +255,6 @@ class ChatRequest:
     """Whether the answer is to be kept: its encoder then has it whole at the end, as ``answer``."""
     force_stream: bool = False
     """Whether the upstream is to be asked for a stream although the client wants a whole answer."""
+    ignored: tuple[str, ...] = ()
+    """What of the request could not be told in the words of this module, named for a response header; an upstream that
+    speaks the client's dialect gets it all the same."""

@@ -69,6 +69,10 @@ class Discovery:
                 self._asked.update(self._running)
         return known
 
+    def renew(self, name: str) -> None:
+        """Have *name* asked again by the next request: its models have changed."""
+        self._renew_at[name] = float("-inf")
+
     def stop(self) -> None:
         """End what is being asked."""
         for running in list(self._running.values()):

@@ -53,6 +53,8 @@ class Refusal(Exception):
     """Machine-readable, in OpenAI's words where they have one: ``model_not_found``, ``context_length_exceeded``."""
     param: str | None = None
     """The request field at fault, such as ``messages[3].content``."""
+    model: str = ""
+    """The model that was asked for, as the client named it, once that is known."""
     retry_after: float | None = None
     """Seconds after which another try makes sense, where that is known."""
     more: Mapping[str, object] = attrs.field(factory=dict)

@@ -123,6 +123,16 @@ class Failed:
     refusal: Refusal
 
 
+@attrs.frozen
+class Announced:
+    """How far the client of an upstream of its own dialect is, where that dialect numbers its records."""
+
+    answer: Mapping[str, Any] = attrs.field(repr=False)
+    """The answer, as its first record has it."""
+    records: int
+    """How many numbered records the client has had: the next one's number."""
+
+
 Content = TextDelta | ReasoningDelta | ReasoningSeal | RefusalDelta | ToolCallDelta | Annotation
 Event = Opened | Content | Usage | Finished | Failed
 

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.web.iweb import IRequest
 
@@ -24,21 +23,22 @@ from chatmock.admission.backoff import Backoff
 from chatmock.admission.guard import Guard
 from chatmock.admission.limits import Limits
 from chatmock.admission.slots import Slots, Turn
+from chatmock.admission.tries import tried
+from chatmock.answer import Answer
 from chatmock.conversation import ChatRequest, Identity
 from chatmock.dialects import Dialect
 from chatmock.discovery import Discovery
 from chatmock.errors import Refusal, bad_request, fault_of_ours
 from chatmock.events import Failed, Finished
-from chatmock.heads import query_argument, refuse, session_of, set_id, set_notes
+from chatmock.heads import query_argument, refuse, session_of, set_whole
+from chatmock.providers.client_fields import with_ignored
+from chatmock.providers.interface import IGNORED, passes
 from chatmock.relay import BodyRelay
 from chatmock.routing import Router
 from chatmock.settings.values import Uuid
 from chatmock.stream_reply import StreamReply
-from chatmock.transcoding import Transcoder, transcoder
-from chatmock.whole_body import WholeBodySender
-
-_PRODUCED_FROM = 64 * 1024
-"""Answers larger than this are produced at the client's pace; smaller ones are written at once."""
+from chatmock.transcoding import Transcoder, failing, transcoder
+from chatmock.whole_body import written
 
 _log = Logger()
 _NOTHING_ASKED = ChatRequest("", ())
@@ -117,6 +117,7 @@ class Exchange:
         "_notes",
         "_reply",
         "_request",
+        "_way",
     )
 
     def __init__(self, desk: Desk, request: IRequest, dialect: Dialect, memory: Memory | None = None) -> None:
@@ -128,6 +129,7 @@ class Exchange:
         self._chat = _NOTHING_ASKED
         self._notes: dict[str, str] = {}
         self._reply = StreamReply(request, dialect, desk.clock, self._notes, self._forget_what_was_asked)
+        self._way: Transcoder | None = None
 
     async def run(self) -> bytes | None:
         """The whole life; see :meth:`Desk.answer`."""
@@ -141,7 +143,11 @@ class Exchange:
             self._notes.update(notes)
             if self._chat.stream:
                 self._reply.keep_alive(desk.timeouts.keepalive)
-            whole = await self._in_turn(await self._route())
+            account = await self._route()
+            if self._chat.load is not None and not passes(self._chat, account.provider.wires):
+                whole: bytes | None = self._dialect.complete(self._chat, self._identity, Answer())
+            else:
+                whole = await self._in_turn(account)
             return None if whole is None else await self._write_whole(whole)
         except Refusal as refusal:
             return self._refuse(refusal)
@@ -161,6 +167,7 @@ class Exchange:
 
     def _refuse(self, refusal: Refusal) -> bytes | None:
         """Tell *refusal*: with a status of its own, or in the stream that has begun."""
+        refusal.model = self._chat.asked_model or self._chat.model
         if not self._reply.begun:
             return refuse(self._request, self._dialect, refusal, self._notes)
         self._reply.finish(self._told(Failed(refusal)))
@@ -188,8 +195,14 @@ class Exchange:
         wanted = query_argument(self._request, b"provider")
         to = await self._desk.router.route(chat.model, chat.otherwise, wanted, self._request.client.key)
         self._chat = attrs.evolve(
-            chat, model=to.model, asked_model=to.asked, model_effort=to.effort, details=to.details
+            chat,
+            model=to.model,
+            asked_model=chat.asked_model or to.asked,
+            model_effort=to.effort,
+            details=to.details,
         )
+        if chat.least_effort and to.details is not None and to.details.efforts:
+            self._chat = attrs.evolve(self._chat, reasoning_effort=to.details.efforts[0])
         if chat.upstream_chat is not None and not to.account.has_chats:
             message = f"'chat_id' names a chat of an upstream that keeps some; {to.account.provider.title} does not."
             raise bad_request(message, param="chat_id")
@@ -202,40 +215,26 @@ class Exchange:
         turn = self._desk.slots.join(self._request.client)
         if turn.queued:
             self._reply.waits(lambda _: f"waiting in the queue{_in_place(turn)}")
-        permit = await turn.permit
-        title = account.provider.title
-        self._reply.waits(lambda seconds: f"waiting for {title}, {seconds:.0f} s")
-        try:
-            whole = await self._ask(account)
-            permit.complete()
-        except Refusal:
-            permit.refund()
-            raise
-        finally:
-            permit.release()
-        return whole
+        return await turn.run(lambda: self._ask(account))
 
     async def _ask(self, account: Account) -> bytes | None:
         """Ask the upstream, again where that makes sense: after a passing fault, or with a changed request, once
         for each kind of refusal."""
-        sent = 0
+        title = account.provider.title
+        self._reply.waits(lambda seconds: f"waiting for {title}, {seconds:.0f} s")
         amended: set[str | None] = set()
-        while True:
-            sent += 1
-            try:
-                return await self._try(account)
-            except Refusal as refusal:
-                self._chat = attrs.evolve(self._chat, resume=refusal.resume)
-                amendment = None if refusal.code in amended else account.provider.amend(self._chat, refusal)
-                if amendment is not None:
-                    amended.add(refusal.code)
-                    self._chat = amendment.chat
-                    self._notes.update(amendment.notes)
-                    continue
-                wait = self._desk.backoff.wait(sent, refusal)
-                if wait is None:
-                    raise
-                await deferLater(self._desk.clock, wait)
+
+        def amend(refusal: Refusal) -> bool:
+            self._chat = attrs.evolve(self._chat, resume=refusal.resume)
+            amendment = None if refusal.code in amended else account.provider.amend(self._chat, refusal)
+            if amendment is None:
+                return False
+            amended.add(refusal.code)
+            self._chat = amendment.chat
+            self._notes.update(amendment.notes)
+            return True
+
+        return await tried(lambda: self._try(account), self._desk.backoff, self._desk.clock, amend)
 
     async def _try(self, account: Account) -> bytes | None:
         """Send once and carry the answer; returns one that is still to be written, whole.
@@ -248,6 +247,8 @@ class Exchange:
         whole: list[bytes] = []
         try:
             self._notes.update(opening.asking.notes)
+            if self._chat.ignored and not passes(self._chat, account.provider.wires):
+                self._notes[IGNORED] = with_ignored(self._notes.get(IGNORED, ""), self._chat.ignored)
             done = self._relay(account, opening, whole)
             del opening  # a stream may last, and what was asked is not needed any more
             outcome = await done
@@ -268,6 +269,7 @@ class Exchange:
         """Carry the answer to the client, or into *whole* for one that wants no stream."""
         desk = self._desk
         way = transcoder(account.provider, self._dialect, self._chat, self._identity, opening.decoder)
+        self._way = way
         relay = BodyRelay(
             way,
             self._reply.write if self._chat.stream else whole.append,
@@ -292,21 +294,14 @@ class Exchange:
 
     def _told(self, outcome: Failed) -> bytes:
         """The end of a stream that says that it has failed."""
-        return self._dialect.encoder(self._chat, self._identity).encode([outcome])
+        told = None if self._way is None else failing(self._way, self._dialect, outcome)
+        return self._dialect.encoder(self._chat, self._identity).encode([outcome]) if told is None else told
 
     async def _write_whole(self, body: bytes) -> bytes | None:
         """A complete answer; a large one at the client's pace."""
-        request = self._request
-        request.setHeader(b"content-type", b"application/json")
-        request.setHeader(b"cache-control", b"no-store")
-        request.setHeader(b"content-length", b"%d" % len(body))
-        set_id(request, self._dialect)
-        set_notes(request, self._notes)
-        if len(body) <= _PRODUCED_FROM:
-            return body
         self._forget_what_was_asked()
-        await WholeBodySender(body, request).start()
-        return None
+        set_whole(self._request, self._dialect, len(body), self._notes)
+        return await written(body, self._request)
 
 
 def _new_identity() -> Identity:

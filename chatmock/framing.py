@@ -1,6 +1,6 @@
-"""Server-sent events: bytes in at any split, whole records out; sans-IO and bounded.
+"""Server-sent events and lines of JSON: bytes in at any split, whole records out; sans-IO and bounded.
 
-The format is the WHATWG "server-sent events" stream: lines end with LF, CR or CRLF, a blank line ends a
+Server-sent events are the WHATWG "server-sent events" stream: lines end with LF, CR or CRLF, a blank line ends a
 record, a line that begins with a colon is a comment, several ``data`` lines are joined with LF, and one byte
 order mark may stand at the start.
 """
@@ -14,7 +14,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class RecordTooLarge(ValueError):
-    """A record (or a comment) of a stream is longer than the limit; the stream cannot be read on."""
+    """A record (or a comment, or a line) of a stream is longer than the limit; the stream cannot be read on."""
 
 
 class Record(NamedTuple):
@@ -101,6 +101,9 @@ class SSEParser:
                 raise RecordTooLarge(f"a record of the event stream is longer than {self._limit} bytes")
             if block.startswith(b"data: ") and b"\n" not in block:
                 records.append(Record(block[6:]))
+            elif block.startswith(b"event: ") and block.count(b"\n") == 1 and b"\ndata: " in block:
+                event, _, data = block.partition(b"\ndata: ")
+                records.append(Record(data, event[7:]))
             elif (record := self._read_block(block)) is not None:
                 records.append(record)
         return records
@@ -137,6 +140,48 @@ class SSEParser:
         if data.endswith(b"\r"):
             self._skip_lf = True
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+class LineParser:
+    """Incremental parser of a stream with a record on each line (NDJSON). Blank lines are no records.
+
+    :param limit: the most bytes that one line may take before :meth:`feed` raises.
+    """
+
+    __slots__ = ("_buffer", "_limit")
+
+    def __init__(self, limit: int = DEFAULT_RECORD_LIMIT) -> None:
+        self._limit = limit
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take the next bytes and return the lines they complete, without line ends.
+
+        :raises RecordTooLarge: when a line outgrows the limit.
+        """
+        end = data.rfind(b"\n")
+        if end < 0:
+            self._buffer += data
+            self._check(len(self._buffer))
+            return []
+        complete = bytes(self._buffer) + data[:end] if self._buffer else data[:end]
+        self._buffer = bytearray(data[end + 1 :])
+        self._check(len(self._buffer))
+        return self._lines(complete)
+
+    def close(self) -> list[bytes]:
+        """End of input: the line that lacks only its end, if there is one."""
+        rest, self._buffer = bytes(self._buffer), bytearray()
+        return self._lines(rest)
+
+    def _lines(self, complete: bytes) -> list[bytes]:
+        lines = [line.strip() for line in complete.split(b"\n")]
+        self._check(max(map(len, lines)))
+        return [line for line in lines if line]
+
+    def _check(self, size: int) -> None:
+        if size > self._limit:
+            raise RecordTooLarge(f"a line of the stream is longer than {self._limit} bytes")
 
 
 def sse_comment(text: str) -> bytes:

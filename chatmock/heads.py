@@ -45,6 +45,8 @@ def refuse(
         wait = _RETRY_AFTER
     if wait is not None:
         request.setHeader(b"retry-after", b"%d" % max(int(wait + 0.999), 1))
+    if refusal.kind is Kind.NOT_IMPLEMENTED:
+        request.setHeader(b"x-should-retry", b"false")  # the SDKs try again after any other 5xx
     set_notes(request, notes or {})
     return body
 
@@ -59,6 +61,15 @@ def set_id(request: IRequest, dialect: Dialect) -> None:
     """Say the answer's id where the dialect's clients look for it."""
     if dialect.request_id_header is not None:
         request.setHeader(dialect.request_id_header.encode(), request_id_of(request).encode())
+
+
+def set_whole(request: IRequest, dialect: Dialect, size: int, notes: Mapping[str, str]) -> None:
+    """Set the headers of a whole answer of *size* bytes, which nobody stores."""
+    request.setHeader(b"content-type", b"application/json")
+    request.setHeader(b"cache-control", b"no-store")
+    request.setHeader(b"content-length", b"%d" % size)
+    set_id(request, dialect)
+    set_notes(request, notes)
 
 
 def set_notes(request: IRequest, notes: Mapping[str, str]) -> None:

@@ -7,9 +7,11 @@ state of a connection has a deadline, and the head is judged before anything of 
     HEAD    ── complete, admitted ──> BODY ── complete ──> ANSWER ── answered, kept alive ──> HEAD
     HEAD or BODY ── refused or late ──> ANSWER (the refusal) ──> LINGER ──> CLOSING
     ANSWER ── answered, not kept alive ──> CLOSING
+    ANSWER ── handed over (a WebSocket) ──> OTHER ── closed by who has it ──> CLOSING
 
 LINGER reads and drops what a refused client still sends: were its bytes left unread, the system would reset the
-connection and the client might lose the refusal with it. CLOSING waits a moment for the peer, then aborts.
+connection and the client might lose the refusal with it. CLOSING waits a moment for the peer, then aborts. In OTHER
+whoever has the connection keeps its deadlines; that a client takes nothing is still seen here.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from chatmock.errors import Kind, Refusal
 from chatmock.http_body import BodyReader, too_large
 from chatmock.http_head import METHODS, read_fields, read_request_line, split_head
 from chatmock.http_request import BoundedRequest
-from chatmock.http_terms import Server, encoded_body, too_slow
+from chatmock.http_terms import Server, Taker, encoded_body, too_slow
 from chatmock.unsent import unsent_bytes
 
 
@@ -37,6 +39,7 @@ class _Stage(enum.Enum):
     HEAD = enum.auto()
     BODY = enum.auto()
     ANSWER = enum.auto()
+    OTHER = enum.auto()
     LINGER = enum.auto()
     CLOSING = enum.auto()
 
@@ -60,6 +63,7 @@ class BoundedChannel(HTTPChannel):
         self._begun = False
         """Whether a part of a head is there."""
         self._body: BodyReader | None = None
+        self._taker: Taker | None = None
         self._to_drop = 0
         self._unsent = 0
         self._host: str | None = None
@@ -92,6 +96,9 @@ class BoundedChannel(HTTPChannel):
         if self._stage is _Stage.ANSWER and self.requests:
             self.site.access.left(self.requests[0])
         self._stage = _Stage.CLOSING
+        taker, self._taker = self._taker, None
+        if taker is not None:
+            taker.connectionLost(reason)
         super().connectionLost(reason)
 
     # What comes in
@@ -119,6 +126,10 @@ class BoundedChannel(HTTPChannel):
             return self._read_head()
         if self._stage is _Stage.BODY:
             return self._read_body()
+        if self._stage is _Stage.OTHER and self._taker is not None:
+            data, self._pending = self._pending, b""
+            self._taker.dataReceived(data)
+            return True
         if self._stage is _Stage.ANSWER:
             if len(self._pending) > self.site.bounds.backlog_bytes:
                 self._drop("it sent more while its request was answered than is kept")
@@ -227,6 +238,21 @@ class BoundedChannel(HTTPChannel):
         if refusal.kind is Kind.METHOD_NOT_ALLOWED:
             request.setHeader(b"allow", b", ".join(METHODS))
         request.refuse(refusal)
+
+    def hand_over(self, request: BoundedRequest, taker: Taker) -> None:
+        """Let *taker* have what comes in from now on, in place of an answer to *request*, until the connection is lost.
+
+        It writes to :attr:`transport`, and ends it by :meth:`loseConnection`.
+        """
+        self._stage = _Stage.OTHER
+        self._taker = taker
+        self._handlingRequest = False  # what comes in waits while the client does not take what goes out
+        self.site.access.answered(request)
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the client has not taken yet what was sent to it."""
+        return bool(self._waitingForTransport)
 
     def requestDone(self, request: BoundedRequest) -> None:
         """The answer to *request* is complete, as far as this process goes."""

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import attrs
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 
 from chatmock.access_log import AccessLog
 from chatmock.connection_counts import ConnectionCounts
@@ -52,6 +53,16 @@ class Server(Protocol):
     admission: Admission
     connections: ConnectionCounts
     access: AccessLog
+
+
+class Taker(Protocol):
+    """Who takes a connection over from HTTP."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """The next bytes of the client."""
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The connection is gone."""
 
 
 def encoded_body() -> Refusal:

@@ -21,6 +21,8 @@ class Model:
     """The reasoning efforts it can be asked for, the least first."""
     inputs: tuple[str, ...] = ()
     """What it reads: ``text``, ``image``."""
+    outputs: tuple[str, ...] = ()
+    """What it makes of that: ``text``, ``embeddings``."""
     service_tiers: tuple[str, ...] = ()
     parallel_tool_calls: bool | None = None
     most_thinking: int | None = None
@@ -29,3 +31,25 @@ class Model:
     """Whether it can be told how long-winded to be."""
     parameters: tuple[str, ...] = ()
     """The request fields that it takes, as the upstream names them; empty where that is not told."""
+    thinks: bool | None = None
+    """Whether it can think before it answers."""
+    calls_tools: bool | None = None
+    """Whether it can be given tools."""
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """What can be asked of it, in Ollama's words (spec upstreams.md, E3), in this order: ``completion``, ``tools``,
+        ``vision``, ``thinking``, ``embedding``.
+
+        A model is taken to answer and to call tools unless its upstream says otherwise: chatmock passes tools on to every
+        upstream, and clients hide models that do not list them. The others stand here only where it is known.
+        """
+        answers = not self.outputs or "text" in self.outputs
+        told = {
+            "completion": answers,
+            "tools": answers and self.calls_tools is not False,
+            "vision": answers and "image" in self.inputs,
+            "thinking": answers and (bool(self.efforts) if self.thinks is None else self.thinks),
+            "embedding": "embeddings" in self.outputs,
+        }
+        return tuple(name for name, is_so in told.items() if is_so)

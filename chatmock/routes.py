@@ -16,7 +16,9 @@ from chatmock.admission.queue_report import queue_body
 from chatmock.catalogue import Catalogue, unknown_model
 from chatmock.conversation import Thinking
 from chatmock.dialects import OpenAIChat, OpenAICompletions
+from chatmock.dialects.openai_embeddings import OpenAIEmbeddings
 from chatmock.dialects.openai_models import model_body, models_body
+from chatmock.embedding import embed
 from chatmock.errors import Refusal
 from chatmock.exchange import Desk
 from chatmock.heads import refuse
@@ -29,6 +31,7 @@ from chatmock.tls.page import Document
 _OPENAI = OpenAIChat()
 """For refusals, which are the same in every form of thinking."""
 _COMPLETIONS = OpenAICompletions()
+_EMBEDDINGS = OpenAIEmbeddings()
 
 
 class Routes(Table):
@@ -54,6 +57,11 @@ class Routes(Table):
     def completions(self, request: IRequest) -> Deferred[bytes | None]:
         """OpenAI text completion."""
         return self.desk.answer(request, _COMPLETIONS)
+
+    @app.route("/v1/embeddings", methods=["POST"])
+    def embeddings(self, request: IRequest) -> Deferred[bytes | None]:
+        """OpenAI embeddings."""
+        return embed(self.desk, request, _EMBEDDINGS)
 
     @app.route("/v1/models", methods=["GET"])
     async def models(self, request: Any) -> bytes:

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
-from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -23,27 +22,32 @@ from chatmock.admission.fair_queue import FairQueue
 from chatmock.admission.guard import Guard
 from chatmock.admission.limits import Limits
 from chatmock.admission.slots import Slots
+from chatmock.anthropic_routes import AnthropicRoutes, is_anthropic
 from chatmock.banner import banner
 from chatmock.chatgpt_account import ChatGPTAccount
 from chatmock.connection_counts import ConnectionCounts
 from chatmock.conversation import Thinking
 from chatmock.discovery import Discovery
-from chatmock.endpoints import make_endpoints
+from chatmock.endpoints import Listener, make_endpoints
 from chatmock.exchange import Desk, Timeouts
 from chatmock.http_terms import Bounds
+from chatmock.kept_answers.live import KeptAnswers
 from chatmock.keys.live import LiveKeys
 from chatmock.listening import BoundedSite
+from chatmock.ollama_root import with_ollama_root
+from chatmock.ollama_routes import OllamaRoutes
 from chatmock.owner_key import OwnerKey
 from chatmock.playback import DemoUpstream
 from chatmock.providers import PROVIDERS
 from chatmock.qwen_account import QwenAccount
+from chatmock.responses_routes import ResponsesRoutes
 from chatmock.routes import Routes
 from chatmock.routing import Router
 from chatmock.settings import PROVIDERS as NAMES
 from chatmock.settings import Settings
 from chatmock.signals import on_hangup
 from chatmock.state_files import state_folder
-from chatmock.surface import Surface
+from chatmock.surface import Surface, under
 from chatmock.threads import Threads
 from chatmock.tls.keeper import CertificateKeeper
 from chatmock.upstream import Upstream, UpstreamClient
@@ -68,6 +72,7 @@ def keyed_accounts(
                 demo_upstream if name == "demo" else upstream,
                 getattr(settings, f"{name}_models", ()),
                 getattr(settings, f"{name}_aliases", {}),
+                takes_unlisted=entry.takes_unlisted,
                 watch=_watch(name, provider.title, settings, clock),
             )
     return accounts
@@ -94,6 +99,8 @@ class ChatmockService(Service):
         self._threads = Threads(reactor, _THREADS)
         self._keys = LiveKeys.of(settings, reactor, self._threads)
         self._keys.load()
+        self._kept = KeptAnswers.of(settings, reactor, self._threads)
+        self._responses: ResponsesRoutes | None = None
         self._owner_key = OwnerKey(state_folder(settings.home))
         self._guard = Guard.of(settings, reactor, self._keys, self._owner_key.secret)
         self._warnings = check_exposure(settings, self._keys.any)
@@ -120,11 +127,13 @@ class ChatmockService(Service):
         )
         self._discovery = Discovery(self.accounts.by_name, reactor)
         self._certificates = CertificateKeeper.of(settings, reactor, time.time, self._threads)
-        self._endpoints = make_endpoints(settings, reactor, self._certificates.certificate)
+        self._listeners = make_endpoints(settings, reactor, self._certificates.certificate)
         self._forget_hangup: Callable[[], None] = lambda: None
         self._ports: list[IListeningPort] = []
         self.urls: list[str] = []
         """Where it listens, once it does, without a path."""
+        self.ollama_url: str | None = None
+        """Where it listens for Ollama's clients besides."""
         self.setName("chatmock")
 
     def privilegedStartService(self) -> None:
@@ -132,13 +141,15 @@ class ChatmockService(Service):
 
         :raises SystemExit: with one line, when one cannot be opened.
         """
-        site = self._site()
-        for scheme, endpoint in self._endpoints:
-            opened: Deferred[IListeningPort] = endpoint.listen(site)
+        site, ollama_site = self._sites()
+        for listener in self._listeners:
+            opened: Deferred[IListeningPort] = listener.endpoint.listen(
+                ollama_site if listener.for_ollama else site
+            )
             failures: list[Failure] = []
-            opened.addCallbacks(self._opened, failures.append, callbackArgs=(scheme,))
+            opened.addCallbacks(self._opened, failures.append, callbackArgs=(listener,))
             if failures:
-                raise SystemExit(f"chatmock: {_why_not(failures[0])}")
+                raise SystemExit(f"chatmock: {listener.why_not(failures[0])}")
 
     def startService(self) -> None:
         """Say so, and ask the upstreams for their models."""
@@ -151,6 +162,7 @@ class ChatmockService(Service):
         self._write_owner_key()
         self._announce(self._banner())
         self._keys.start()
+        self._kept.start()
         self._certificates.start()
         self._chatgpt.start()
         self._discovery.current()
@@ -164,16 +176,20 @@ class ChatmockService(Service):
         self._discovery.stop()
         ports, self._ports = self._ports, []
         await gatherResults([maybeDeferred(port.stopListening) for port in ports])
+        if self._responses is not None:
+            await self._responses.stop()
         self._owner_key.remove()
         stopping = [self._chatgpt.stop()] if self.qwen is None else [self._chatgpt.stop(), self.qwen.stop()]
         await gatherResults([Deferred.fromCoroutine(each) for each in stopping])
         await self._keys.stop()
+        await self._kept.stop()
         await self._certificates.stop()
         self._threads.stop()
         self._client.close()
         self._forget_hangup()  # last: without it SIGHUP kills, and a login's refresh may still be awaited
 
-    def _site(self) -> BoundedSite:
+    def _sites(self) -> tuple[BoundedSite, BoundedSite]:
+        """What is served, and the same as an Ollama: the tables, the guard and the counts are the same ones."""
         settings, clock = self._settings, self._reactor
         limits = Limits.of(settings)
         desk = Desk(
@@ -190,28 +206,31 @@ class ChatmockService(Service):
             router=Router(self.accounts, self._discovery, settings.model),
             limits_left=self._chatgpt.limits_left,
         )
-        return BoundedSite(
-            self._surface(desk),
-            clock,
-            limits.max_body_bytes,
-            self._guard,
-            Bounds(stall_seconds=settings.stall_timeout),
-            ConnectionCounts.of(settings),
-        )
+        bounds, connections = Bounds(stall_seconds=settings.stall_timeout), ConnectionCounts.of(settings)
+
+        def site(surface: Surface) -> BoundedSite:
+            return BoundedSite(surface, clock, limits.max_body_bytes, self._guard, bounds, connections)
+
+        surface = self._surface(desk)
+        return site(surface), site(with_ollama_root(surface))
 
     def _surface(self, desk: Desk) -> Surface:
         thinking = cast("Thinking", self._settings.reasoning_compat)
-        return Surface([], Routes(desk, thinking, self._certificates.document).app.resource())
+        self._responses = ResponsesRoutes(desk, self._kept)
+        tables = [
+            (is_anthropic, AnthropicRoutes(desk, self._settings.anthropic_models).app.resource()),
+            (under(b"/v1/responses"), self._responses.app.resource()),
+            (under(b"/api", but=(b"/api/queue", b"/api/providers")), OllamaRoutes(desk).app.resource()),
+        ]
+        return Surface(tables, Routes(desk, thinking, self._certificates.document).app.resource())
 
-    def _opened(self, port: IListeningPort, scheme: str) -> None:
+    def _opened(self, port: IListeningPort, listener: Listener) -> None:
         self._ports.append(port)
-        address = port.getHost()
-        host, number = getattr(address, "host", None), getattr(address, "port", None)
-        if host is None or number is None:
-            self.urls.append(f"{scheme}+{address}")
+        url = listener.url(port.getHost())
+        if listener.for_ollama:
+            self.ollama_url = url
         else:
-            shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104  # only shown
-            self.urls.append(f"{scheme}://{shown}:{number}")
+            self.urls.append(url)
 
     def _write_owner_key(self) -> None:
         hosts = [port.getHost() for port in self._ports]
@@ -241,6 +260,7 @@ class ChatmockService(Service):
             settings.model or accounts.by_name[default].provider.default_model,
             self._guard.access.needed,
             self._notices(),
+            self.ollama_url,
         )
 
     def _notices(self) -> Sequence[str]:
@@ -265,11 +285,3 @@ def raise_descriptor_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _why_not(failure: Failure) -> str:
-    error = failure.value
-    if isinstance(error, CannotListenError):
-        where = f"{error.interface or '*'}:{error.port}"
-        return f"cannot listen on {where} ({error.socketError}). Choose another --port, or end what holds it."
-    return f"cannot listen: {failure.getErrorMessage()}"

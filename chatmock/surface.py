@@ -13,7 +13,8 @@ Owns = Callable[[IRequest], bool]
 
 
 class Surface(Resource):
-    """The root of a site: hands each request to the first of *tables* that owns it, the last to the *rest*."""
+    """The root of a site: hands each request to the first of *tables* that owns it, the others to the *rest*, and all
+    preflights of browsers, which are the same for every path."""
 
     isLeaf = True
 
@@ -25,7 +26,7 @@ class Surface(Resource):
     def render(self, request: IRequest) -> Any:
         """Have *request* answered."""
         for owns, table in self._tables:
-            if owns(request):
+            if request.method != b"OPTIONS" and owns(request):
                 return table.render(request)
         return self._rest.render(request)
 

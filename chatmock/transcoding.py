@@ -1,15 +1,17 @@
-"""From the upstream's bytes to the client's: the four ways, one interface for those who carry the bytes.
+"""From the upstream's bytes to the client's: all ways, one interface for those who carry the bytes.
 
 ===============  =======================  ==========================
                  client wants a stream    client wants a whole answer
-same dialect     the provider's passage   :class:`CarriedWhole`
+same dialect     the provider's passage   :class:`CarriedWhole`, or
+                                          :class:`PutTogether` where
+                                          the upstream only streams
 another dialect  :class:`Translated`      :class:`Folded`
 ===============  =======================  ==========================
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import attrs
 
@@ -17,7 +19,7 @@ from chatmock.answer import Answer
 from chatmock.conversation import ChatRequest, Identity
 from chatmock.dialects.interface import Dialect, StreamEncoder
 from chatmock.errors import Kind, Refusal
-from chatmock.events import Event, EventOrder, Failed, Finished, OutOfOrder, Usage
+from chatmock.events import Announced, Event, EventOrder, Failed, Finished, OutOfOrder, Usage
 from chatmock.providers.interface import Passage, Provider, StreamDecoder, passes
 from chatmock.thinking import Reshape, reshaping
 
@@ -50,6 +52,41 @@ class Transcoder(Protocol):
         """End of input; the outcome is set after it."""
 
 
+@runtime_checkable
+class Continues(Protocol):
+    """A :class:`Transcoder` that writes its stream's records itself, and so knows how it goes on."""
+
+    def fail(self, failed: Failed) -> bytes:
+        """The records that say, after those that the client has, that the answer has failed."""
+
+
+@runtime_checkable
+class Carries(Protocol):
+    """A :class:`Transcoder` of records that are numbered upstream."""
+
+    @property
+    def announced(self) -> Announced | None:
+        """How far the client is; None as long as it has had nothing."""
+
+
+@runtime_checkable
+class Numbers(Protocol):
+    """A :class:`~chatmock.dialects.interface.Dialect` that numbers the records of its streams."""
+
+    def fail(self, failed: Failed, announced: Announced) -> bytes:
+        """The records that say, to a client that is as far as *announced* says, that the answer has failed."""
+
+
+def failing(way: Transcoder, dialect: Dialect, failed: Failed) -> bytes | None:
+    """The end of the stream that *way* has begun, which says that it has failed; None where it is the same whatever the
+    client has had."""
+    if isinstance(way, Continues):
+        return way.fail(failed)
+    if isinstance(way, Carries) and isinstance(dialect, Numbers) and way.announced is not None:
+        return dialect.fail(failed, way.announced)
+    return None
+
+
 def transcoder(
     provider: Provider,
     dialect: Dialect,
@@ -65,6 +102,8 @@ def transcoder(
     if passage is not None:
         if chat.stream:
             return passage
+        if passage.folds:
+            return PutTogether(passage, provider.title, keep=chat.keep)
         if not chat.force_stream:
             return CarriedWhole(passage, provider.title, keep=chat.keep)
         # As a stream would have passed it on.
@@ -108,6 +147,51 @@ class CarriedWhole:
         return out
 
 
+class PutTogether:
+    """Same dialect, whole, of an upstream that streams: what the passage has at the end, bounded."""
+
+    def __init__(self, passage: Passage, title: str, *, keep: bool = False) -> None:
+        self._passage = passage
+        self._title = title
+        self._keep = keep
+        self._size = 0
+        self.outcome: Finished | Failed | None = None
+
+    @property
+    def answer(self) -> bytes | None:
+        """The answer whole."""
+        return self._passage.answer if self._keep else None
+
+    @property
+    def usage(self) -> Usage | None:
+        """The token counts."""
+        return self._passage.usage
+
+    @property
+    def records(self) -> int:
+        """The records read."""
+        return self._passage.records
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the next bytes; the whole answer once it is complete."""
+        self._size += len(data)
+        if self._size > WHOLE_ANSWER_LIMIT:
+            self.outcome = Failed(_too_long(self._title))
+            return b""
+        self._passage.feed(data)
+        return self._whole()
+
+    def close(self) -> bytes:
+        """End of input."""
+        self._passage.close()
+        return self._whole()
+
+    def _whole(self) -> bytes:
+        done = self.outcome is not None
+        self.outcome = self._passage.outcome
+        return b"" if done else self._passage.answer or b""
+
+
 class Translated:
     """Another dialect, streamed: bytes to events to bytes."""
 
@@ -136,6 +220,10 @@ class Translated:
     def close(self) -> bytes:
         """End of input."""
         return self._encode(list(self._decoder.close()))
+
+    def fail(self, failed: Failed) -> bytes:
+        """The end of the stream."""
+        return self._encoder.encode([failed])
 
     def _encode(self, events: list[Event]) -> bytes:
         if not events:

@@ -21,7 +21,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS, IResponse
 
 from chatmock.errors import Kind, Refusal
-from chatmock.providers.interface import UpstreamRequest
+from chatmock.providers.interface import EVENT_STREAM, UpstreamRequest
 from chatmock.upstream_agent import ConnectionPool, EncodedAnswer, NoCookies, UpstreamAgent, WholeBody
 
 ERROR_BODY_LIMIT = 64 * 1024
@@ -157,10 +157,10 @@ def response_headers(response: IResponse) -> dict[str, str]:
     }
 
 
-def is_answer(response: IResponse, stream: bool) -> bool:
-    """Whether *response* is what was asked for: a success, and an event stream where one was asked for."""
+def is_answer(response: IResponse, stream: bool, stream_type: str = EVENT_STREAM) -> bool:
+    """Whether *response* is what was asked for: a success, and a stream of *stream_type* where one was asked for."""
     kind = (response.headers.getRawHeaders(b"content-type") or [b""])[-1].partition(b";")[0].strip().lower()
-    return response.code == 200 and (not stream or kind == b"text/event-stream")
+    return response.code == 200 and (not stream or kind == stream_type.encode())
 
 
 def discard(response: IResponse) -> None:

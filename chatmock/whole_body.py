@@ -1,4 +1,4 @@
-"""Sends a large whole answer at the client's pace. That the client takes some of it is its channel's to watch."""
+"""Sends whole answers, a large one at the client's pace. That the client takes some of it is its channel's to watch."""
 
 from __future__ import annotations
 
@@ -9,6 +9,19 @@ from twisted.internet.interfaces import IPullProducer
 from zope.interface import implementer
 
 _PIECE = 64 * 1024
+_PRODUCED_FROM = 64 * 1024
+"""Answers larger than this are produced at the client's pace; smaller ones are written at once."""
+
+
+async def written(body: bytes, consumer: Any) -> bytes | None:
+    """See that *body* is written to *consumer*: what is still to be written then, which is all of a small one.
+
+    Cancelling (the client has left) stops it.
+    """
+    if len(body) <= _PRODUCED_FROM:
+        return body
+    await WholeBodySender(body, consumer).start()
+    return None
 
 
 @implementer(IPullProducer)

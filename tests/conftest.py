@@ -24,6 +24,7 @@ from chatmock.qwen_calls import QwenCalls
 from chatmock.service import ChatmockService, make_service
 from chatmock.settings import Secret, Settings
 from tests.upstreams.chatgpt_backend import ChatGPTBackend
+from tests.upstreams.ollama_server import OllamaServer
 from tests.upstreams.openai_issuer import OpenAIIssuer
 from tests.upstreams.openai_server import OpenAIServer
 from tests.upstreams.qwen_server import TOKEN, QwenServer
@@ -120,7 +121,9 @@ Start = Callable[..., Daemon]
 
 
 @pytest_twisted.async_yield_fixture()
-async def start(upstream: OpenAIServer, backend: ChatGPTBackend, site: QwenServer) -> AsyncIterator[Start]:
+async def start(
+    upstream: OpenAIServer, backend: ChatGPTBackend, site: QwenServer, ollama: OllamaServer
+) -> AsyncIterator[Start]:
     """Start a daemon with given settings; stopped when the test is over, before its upstreams are."""
     running: list[ChatmockService] = []
 
@@ -240,6 +243,16 @@ async def site() -> AsyncIterator[QwenServer]:
     await server.port.stopListening()
     await until(lambda: server.open_connections == 0)
     assert server.faults == []
+
+
+@pytest_twisted.async_yield_fixture()
+async def ollama() -> AsyncIterator[OllamaServer]:
+    """A fake of an Ollama that was moved aside."""
+    server = OllamaServer(reactor)
+    server.listen()
+    yield server
+    await server.port.stopListening()
+    await until(lambda: server.open_connections == 0)
 
 
 @pytest_twisted.async_yield_fixture()

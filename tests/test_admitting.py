@@ -22,6 +22,7 @@ CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 ROUTES = [
     ("POST", "/v1/chat/completions"),
     ("POST", "/v1/completions"),
+    ("POST", "/v1/embeddings"),
     ("GET", "/v1/models"),
     ("GET", "/v1/models/demo"),
 ]

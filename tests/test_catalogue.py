@@ -239,3 +239,37 @@ def test_each_effort_is_listed_where_that_is_wished() -> None:
         assert shown.knows(name)
     assert "gpt-5.1-low" not in CODEX.names()
     assert shown.resolve("gpt-5.1-codex").model == "gpt-5.1-codex", "hidden is not refused"
+
+
+# --- an upstream that judges by itself which names it takes
+
+
+OPEN = {**CATALOGUES, "ollama": catalogue("ollama", "qwen3:4b", takes_unlisted=True)}
+
+
+@pytest.mark.parametrize(
+    ("model", "wanted", "default", "choice"),
+    [
+        ("nope", None, "grok", ("ollama", "nope")),
+        ("nope", "ollama", "grok", ("ollama", "nope")),
+        ("ollama/nope", None, "grok", ("ollama", "nope")),
+        ("qwen3:4b", None, "grok", ("ollama", "qwen3:4b")),
+        ("nope", None, "ollama", ("ollama", "nope")),
+        ("grok-4", None, "ollama", ("grok", "grok-4")),
+        ("shared", None, "grok", ("grok", "shared")),
+        ("nope", None, "compatible", ("compatible", "nope")),
+    ],
+)
+def test_it_is_asked_for_what_nobody_knows(
+    model: str, wanted: str | None, default: str, choice: tuple[str, str]
+) -> None:
+    assert choose(model, wanted, default, OPEN) == Choice(*choice)
+    assert not OPEN["ollama"].certain
+    assert not OPEN["ollama"].knows("nope")
+
+
+@pytest.mark.parametrize(("model", "wanted"), [("grok-beta", None), ("nope", "grok"), ("grok/nope", None)])
+def test_it_is_not_asked_for_what_others_were_meant_to_have(model: str, wanted: str | None) -> None:
+    with pytest.raises(Refusal) as caught:
+        choose(model, wanted, "grok", OPEN)
+    assert caught.value.code == "model_not_found"

@@ -1,4 +1,4 @@
-"""The event stream parser, at every split."""
+"""The parsers of event streams and of lines, at every split."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatmock.framing import Record, RecordTooLarge, SSEParser, sse_record
+from chatmock.framing import LineParser, Record, RecordTooLarge, SSEParser, sse_record
 
 
 def read(stream: bytes, cuts: list[int] | None = None, limit: int = 1 << 20) -> list[Record]:
@@ -127,3 +127,71 @@ def test_reading_a_large_record_in_small_pieces_takes_one_look_at_each() -> None
         records += parser.feed(stream[start : start + 64])
     assert [len(record.data) for record in records] == [size]
     assert looks < 2 * len(stream)
+
+
+# --- lines
+
+
+def lines_of(stream: bytes, cuts: list[int] | None = None, limit: int = 1 << 20) -> list[bytes]:
+    parser = LineParser(limit)
+    lines: list[bytes] = []
+    for a, b in pairwise([0, *sorted(cuts or []), len(stream)]):
+        lines += parser.feed(stream[a:b])
+    return lines + parser.close()
+
+
+@pytest.mark.parametrize(
+    ("stream", "lines"),
+    [
+        (b'{"a":1}\n{"b":2}\n', [b'{"a":1}', b'{"b":2}']),
+        (b'{"a":1}\r\n\r\n  \n{"b":2}', [b'{"a":1}', b'{"b":2}']),
+        (b"", []),
+        (b"\n\n\n", []),
+        (b"a", [b"a"]),
+        (b"\xff\n\xc3\xa9\n", [b"\xff", b"\xc3\xa9"]),
+    ],
+)
+def test_lines_at_every_byte(stream: bytes, lines: list[bytes]) -> None:
+    assert lines_of(stream) == lines
+    assert lines_of(stream, list(range(len(stream)))) == lines
+    for cut in range(len(stream)):
+        assert lines_of(stream, [cut]) == lines
+
+
+@given(
+    lines=st.lists(
+        st.binary(min_size=1, max_size=9).filter(lambda line: b"\n" not in line and line.strip() == line)
+    ),
+    data=st.data(),
+)
+def test_lines_at_any_split(lines: list[bytes], data: st.DataObject) -> None:
+    stream = b"".join(line + b"\n" for line in lines)
+    cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=9))
+    assert lines_of(stream, cuts) == lines
+
+
+@pytest.mark.parametrize(
+    "stream", [b"x" * 11, b"a\n" + b"x" * 11, b"x" * 11 + b"\n", b"a\n" + b"x" * 11 + b"\nb\n"]
+)
+@pytest.mark.parametrize("pieces", [1, 3, 20])
+def test_a_line_too_long_is_refused(stream: bytes, pieces: int) -> None:
+    with pytest.raises(RecordTooLarge, match="longer than 10 bytes"):
+        lines_of(stream, [len(stream) * n // pieces for n in range(pieces)], limit=10)
+    assert lines_of(b"x" * 10 + b"\n" + b"y" * 10, [3], limit=10) == [b"x" * 10, b"y" * 10]
+
+
+def test_long_lines_take_linear_time() -> None:
+    """Each byte is looked at once, however small the pieces: a line of 4 MiB in pieces of 256 bytes."""
+    parser = LineParser(1 << 23)
+    looked_at = 0
+
+    class Counted(bytes):
+        def rfind(self, *args: object) -> int:
+            nonlocal looked_at
+            looked_at += len(self)
+            return super().rfind(*args)
+
+    for _ in range(1 << 14):
+        assert parser.feed(Counted(b"x" * 256)) == []
+    assert parser.feed(b"\n") == [b"x" * (1 << 22)]
+    assert looked_at == 1 << 22

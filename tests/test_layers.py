@@ -15,11 +15,11 @@ PACKAGE = Path(__file__).parents[1] / "chatmock"
 LAYERS: list[list[str]] = [
     ["jsontext", "durations", "threads", "monotonic", "signals", "deadlines", "unsent"],
     ["errors", "model", "settings"],
-    ["conversation", "framing"],
+    ["conversation", "framing", "vectors"],
     ["events", "catalogue"],
     ["answer", "thinking", "verdicts", "conditions"],
     ["dialects", "providers"],
-    ["transcoding", "banner", "account_report", "daemon_report", "health", "openapi"],
+    ["transcoding", "banner", "account_report", "daemon_report", "health", "openapi", "token_count"],
     ["http1", "http_head"],
     ["upstream_connection", "http_body"],
     ["logs", "hardening", "certificates", "upstream_agent", "options"],
@@ -28,10 +28,11 @@ LAYERS: list[list[str]] = [
     ["heads", "whole_body", "credentials", "catalogue_file", "qwen_stops", "readiness", "daemon_client"],
     ["admission", "discovery", "relay", "stream_reply", "chatgpt_account", "qwen_answer"],
     ["qwen_calls", "http_request", "connection_counts", "access_log", "routing"],
-    ["qwen_account", "keys", "http_terms"],
-    ["http_channel", "exchange", "metrics"],
-    ["table", "surface"],
-    ["listening", "routes"],
+    ["qwen_account", "keys", "http_terms", "kept_answers"],
+    ["http_channel", "exchange", "metrics", "responses_memory"],
+    ["table", "surface", "responses_frames", "embedding", "moved_ollama"],
+    ["responses_socket"],
+    ["listening", "routes", "responses_routes", "ollama_routes", "anthropic_routes", "ollama_root"],
     ["service"],
     ["running", "tap", "login", "info_command", "heal_command"],
     ["cli"],
@@ -39,8 +40,8 @@ LAYERS: list[list[str]] = [
 ]
 """From the bottom up: a module imports from its own package and from the lines above its own, never sideways."""
 
-PURE = ["jsontext", "durations", "account_report", "daemon_report", "health", "verdicts", "conditions", "http1", "http_head", "model", "errors", "settings", "conversation", "framing", "events", "catalogue", "answer", "thinking",
-        "dialects", "providers", "transcoding", "banner", "openapi", "admission.backoff", "admission.limits", "admission.client", "admission.exposure", "admission.head", "admission.hosts", "admission.lockout", "admission.origins", "admission.proxies", "admission.rates", "admission.tokens", "admission.fair_queue", "admission.queue_report", "keys.entries", "keys.report", "login.pages", "tls.authority", "tls.trust", "tls.page"]  # fmt: skip
+PURE = ["jsontext", "durations", "account_report", "daemon_report", "health", "verdicts", "conditions", "http1", "http_head", "model", "errors", "settings", "conversation", "framing", "vectors", "events", "catalogue", "answer", "thinking",
+        "dialects", "providers", "transcoding", "banner", "openapi", "token_count", "admission.backoff", "admission.limits", "admission.client", "admission.exposure", "admission.head", "admission.hosts", "admission.lockout", "admission.origins", "admission.proxies", "admission.rates", "admission.tokens", "admission.fair_queue", "admission.queue_report", "keys.entries", "keys.report", "kept_answers.entries", "kept_answers.items", "login.pages", "tls.authority", "tls.trust", "tls.page"]  # fmt: skip
 
 
 def rooms() -> dict[str, int]:

@@ -49,6 +49,7 @@ NEEDS: Mapping[str, tuple[str, Callable[[Settings], object]]] = {
     "qwen": ("QWEN_AUTH_TOKEN", lambda settings: settings.qwen_auth_token),
     "dashscope": ("DASHSCOPE_API_KEY", lambda settings: settings.dashscope_api_key),
     "compatible": ("CHATMOCK_COMPATIBLE_BASE_URL", lambda settings: settings.compatible_base_url),
+    "ollama": ("CHATMOCK_OLLAMA_UPSTREAM", lambda settings: settings.ollama_upstream),
 }
 """What each provider cannot be asked without, and whether it is there."""
 

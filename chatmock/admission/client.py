@@ -26,6 +26,8 @@ class Key:
     """Those of a higher class are served before those of a lower one."""
     admin: bool = False
     """Whether it may change the daemon."""
+    id: str = attrs.field(default="", eq=False, repr=False)
+    """What tells it from an earlier key of the same name, which was revoked."""
 
 
 @attrs.frozen

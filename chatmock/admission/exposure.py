@@ -30,6 +30,8 @@ def exposed(settings: Settings) -> Sequence[str]:
 
 def _has_host(settings: Settings) -> bool:
     """Whether the address of the settings is listened on beside the endpoints, as :mod:`chatmock.endpoints` does."""
+    if settings.ollama_port is not None:
+        return True
     if settings.tls_cert is None:
         return not settings.endpoints
     return settings.tls_port is not None or not any(each.startswith("tls:") for each in settings.endpoints)

@@ -11,6 +11,7 @@ import attrs
 from chatmock.conversation import Attachment, ChatRequest, Image, Message, Part, ToolResult
 from chatmock.errors import Refusal, bad_request
 from chatmock.settings import Settings
+from chatmock.vectors import EmbeddingRequest
 
 CLAMPED = "X-Chatmock-Clamped"
 
@@ -62,6 +63,16 @@ class Limits:
         if chat.max_tokens is not None and chat.max_tokens > self.max_tokens:
             return attrs.evolve(chat, max_tokens=self.max_tokens), {CLAMPED: f"max_tokens={self.max_tokens}"}
         return chat, {}
+
+    def check_embedding(self, asked: EmbeddingRequest) -> None:
+        """See that *asked* is no more than the texts of a chat may be; a token's number counts as four bytes.
+
+        :raises Refusal: bad request that names the limit and its setting.
+        """
+        size = sum(_utf8_bytes(text) if isinstance(text, str) else 4 * len(text) for text in asked.inputs)
+        if size > self.max_total_bytes:
+            raise _over("input", f"{size} bytes of text", self.max_total_bytes, "CHATMOCK_MAX_TOTAL_BYTES")
+        self._check_rest(_size(asked.extras))
 
     def _check(self, message: Message, where: str) -> int:
         """Check one message; returns the bytes of its text."""

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import attrs
 from twisted.internet.defer import Deferred, DeferredSemaphore
@@ -23,6 +25,7 @@ from chatmock.admission.fair_queue import FairQueue, Place, QueueFull, Ticket
 from chatmock.admission.queue_report import Count, QueueReport
 from chatmock.errors import Kind, Refusal
 
+T = TypeVar("T")
 _LONGEST_RETRY_AFTER = 3600
 _WEIGHT_OF_NEWEST = 0.3
 
@@ -85,6 +88,22 @@ class Turn(Ticket):
     def place(self) -> Place | None:
         """Where it stands in the queue; None when it does not wait (any more)."""
         return self._slots._place(self) if self._waiting else None  # noqa: SLF001
+
+    async def run(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Wait for the turn, and do *work* in it; returns what that brings.
+
+        The permit is given back when *work* ends, however it does; when that is with a refusal, the charge is too.
+        """
+        permit = await self.permit
+        try:
+            done = await work()
+            permit.complete()
+        except Refusal:
+            permit.refund()
+            raise
+        finally:
+            permit.release()
+        return done
 
     def wait(self, clock: IReactorTime, patience: float) -> None:
         """Wait in the queue, *patience* seconds long."""

@@ -9,6 +9,7 @@ from chatmock.answer import Answer
 from chatmock.conversation import ChatRequest, Identity
 from chatmock.errors import Refusal
 from chatmock.events import Event
+from chatmock.vectors import EmbeddingRequest, Embeddings
 
 
 class StreamEncoder(Protocol):
@@ -57,3 +58,23 @@ class Dialect(Protocol):
 
     def status(self, refusal: Refusal) -> int:
         """The HTTP status that goes with it."""
+
+
+class EmbeddingForm(Protocol):
+    """How one family of clients asks for embeddings."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """In which its clients are refused."""
+
+    def parse(self, body: bytes) -> EmbeddingRequest:
+        """Read a request.
+
+        :raises Refusal: bad request, naming the field at fault.
+        """
+
+    def complete(self, asked: EmbeddingRequest, found: Embeddings, elapsed: int) -> bytes:
+        """The answer as JSON.
+
+        :param elapsed: nanoseconds since the request came.
+        """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from chatmock import jsontext
 from chatmock.errors import Kind, Refusal
 
@@ -24,11 +26,15 @@ _TYPES = {
 
 def error_body(refusal: Refusal) -> bytes:
     """``{"error": {"message", "type", "param", "code"}}``, and what else the upstream told."""
-    error = {
+    return jsontext.dumps({"error": error_fields(refusal)})
+
+
+def error_fields(refusal: Refusal) -> dict[str, Any]:
+    """What stands in the error object."""
+    return {
         "message": refusal.message,
         "type": _TYPES.get(refusal.kind, "server_error"),
         "param": refusal.param,
         "code": refusal.code,
         **refusal.more,
     }
-    return jsontext.dumps({"error": error})

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from chatmock.dialects.anthropic import Anthropic
 from chatmock.dialects.interface import Dialect
+from chatmock.dialects.ollama_chat import OllamaChat
 from chatmock.dialects.openai_chat import OpenAIChat
 
 _OPENAI = OpenAIChat()
-_FAMILIES: tuple[tuple[str, Dialect], ...] = ()
+_FAMILIES: tuple[tuple[str, Dialect], ...] = (
+    ("/api/providers", _OPENAI),
+    ("/api/queue", _OPENAI),
+    ("/api/", OllamaChat()),
+    ("/v1/messages", Anthropic()),
+)
 """How the paths of a dialect begin; the longer before the shorter."""
 
 

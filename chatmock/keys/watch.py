@@ -100,6 +100,12 @@ def _read(connection: sqlite3.Connection, path: Path) -> Sequence[Entry]:
 def _entry(values: dict[str, object]) -> Entry:
     row = jsontext.convert(values, _Row)
     key = Key(
-        row.name, row.rpm, row.concurrency, _read_models(row.models.encode()), row.priority, bool(row.admin)
+        row.name,
+        row.rpm,
+        row.concurrency,
+        _read_models(row.models.encode()),
+        row.priority,
+        bool(row.admin),
+        row.digest[:8].hex(),
     )
     return Entry(key, row.digest, row.created, row.expires, row.revoked)

@@ -9,6 +9,14 @@ import attrs
 
 from chatmock import __version__, jsontext
 from chatmock.openapi.answers import answer_schemas
+from chatmock.openapi.anthropic_operations import paging_parameters
+from chatmock.openapi.anthropic_schemas import (
+    anthropic_answer_schemas,
+    anthropic_error_schemas,
+    anthropic_request_schemas,
+)
+from chatmock.openapi.embedding_schemas import embedding_schemas
+from chatmock.openapi.ollama_schemas import ollama_answer_schemas, ollama_request_schemas
 from chatmock.openapi.operation import Operation
 from chatmock.openapi.operations import OPERATIONS
 from chatmock.openapi.refusals import (
@@ -18,10 +26,12 @@ from chatmock.openapi.refusals import (
     header_refs,
     headers,
     notes,
+    ollama_error_schema,
     refusals,
     responses,
 )
 from chatmock.openapi.requests import request_schemas
+from chatmock.openapi.responses_schemas import responses_parameters, responses_schemas
 from chatmock.openapi.schemas import STRING, ref
 
 _WORDS: Final = (
@@ -71,12 +81,22 @@ def document(facts: Facts) -> bytes:
             "components": {
                 "schemas": {
                     "Error": error_schema(),
+                    "OllamaError": ollama_error_schema(),
                     **request_schemas(facts.max_messages, facts.max_message_chars),
                     **answer_schemas(),
+                    **embedding_schemas(),
+                    **responses_schemas(),
+                    **ollama_request_schemas(facts.max_messages, facts.max_message_chars),
+                    **ollama_answer_schemas(),
+                    **anthropic_request_schemas(facts.max_messages, facts.max_message_chars),
+                    **anthropic_answer_schemas(),
+                    **anthropic_error_schemas(),
                 },
                 "parameters": _parameters(facts),
                 "headers": headers(),
-                "responses": responses(),
+                "responses": responses(
+                    (status, operation.error) for operation in OPERATIONS for status in _refused(operation)
+                ),
                 "securitySchemes": _SECURITY,
             },
         }
@@ -92,8 +112,8 @@ def _paths(facts: Facts) -> dict[str, Any]:
 
 
 def _operation(operation: Operation, facts: Facts, known: dict[str, Any]) -> dict[str, Any]:
-    refused = {*ALWAYS, *operation.refused, *(() if operation.is_open else GUARDED)}
-    answers = {"200": _answer(operation), **refusals(refused)}
+    done = {} if operation.never_done else {"200": _answer(operation)}
+    answers = {**done, **refusals(_refused(operation), operation.error)}
     if operation.unready:
         answers["503"] = {**_answer(operation), "description": "The same, while no provider is usable."}
     told: dict[str, Any] = {
@@ -112,13 +132,18 @@ def _operation(operation: Operation, facts: Facts, known: dict[str, Any]) -> dic
     return told
 
 
+def _refused(operation: Operation) -> set[int]:
+    """The statuses that it may be refused with."""
+    return {*ALWAYS, *operation.refused, *(() if operation.is_open else GUARDED)}
+
+
 def _answer(operation: Operation) -> dict[str, Any]:
     content = dict(operation.other_types)
     if operation.answers is not None:
         content = {"application/json": {"schema": ref(operation.answers)}, **content}
     answer: dict[str, Any] = {
         "description": "The answer.",
-        "headers": notes() if operation.asks_model else header_refs(),
+        "headers": notes() if operation.asks_model else header_refs(*operation.told),
         "content": content,
     }
     return {**answer, "links": operation.links} if operation.links else answer
@@ -141,6 +166,9 @@ def _parameters(facts: Facts) -> dict[str, Any]:
             "schema": {"enum": [*facts.providers, ""]},
         },
         "model": {"name": "name", "in": "path", "required": True, "schema": STRING},
+        **responses_parameters(),
+        **paging_parameters(),
+        "digest": {"name": "digest", "in": "path", "required": True, "schema": STRING},
         "account": {"name": "name", "in": "path", "required": True, "schema": {"enum": [*facts.accounts]}},
     }
     if facts.has_chats:

@@ -24,7 +24,7 @@ class Operation:
     body: str | None = None
     """The shared schema of the request's body."""
     examples: Mapping[str, Any] = attrs.field(factory=dict)
-    """Request bodies, by name: each is answered by every daemon that has a model."""
+    """Request bodies, by name: each is answered by every daemon that has a model, unless that is not implemented."""
     parameters: tuple[str, ...] = ()
     """Shared parameters."""
     refused: tuple[int, ...] = ()
@@ -36,3 +36,9 @@ class Operation:
     unready: bool = False
     """Whether its answer comes with the status 503 too."""
     links: Mapping[str, Any] = attrs.field(factory=dict)
+    told: tuple[str, ...] = ()
+    """Shared headers of its answer besides those that all have."""
+    error: str = "Error"
+    """The shared schema of the body of its refusals."""
+    never_done: bool = False
+    """Whether it is there only to be refused in words that say why."""

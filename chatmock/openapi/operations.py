@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from chatmock.openapi.anthropic_operations import ANTHROPIC_OPERATIONS, PAGING
+from chatmock.openapi.embedding_operations import EMBEDDING_OPERATIONS
+from chatmock.openapi.ollama_operations import OLLAMA_OPERATIONS
 from chatmock.openapi.operation import Operation
+from chatmock.openapi.responses_operations import RESPONSES_OPERATIONS
 
 _STREAM: Final[Mapping[str, Any]] = {"text/event-stream": {}}
 """Records of the dialect, in server-sent events, and comments: their schema is not one of a whole body."""
@@ -59,13 +63,19 @@ OPERATIONS: Final = (
         _ASKED,
         asks_model=True,
     ),
+    *RESPONSES_OPERATIONS,
+    *EMBEDDING_OPERATIONS,
+    *OLLAMA_OPERATIONS,
+    *ANTHROPIC_OPERATIONS,
     Operation(
         "/v1/models",
         "get",
         "listModels",
         "Every model of every usable provider.",
-        "ModelList",
-        refused=(502, 503, 504),
+        "AnyModelList",
+        parameters=PAGING,
+        error="AnyError",
+        refused=(502, 503, 504, 529),
         links={"model": _MODEL_LINK},
     ),
     Operation(
@@ -73,9 +83,10 @@ OPERATIONS: Final = (
         "get",
         "retrieveModel",
         "One model; its name may have slashes.",
-        "Model",
-        parameters=("model",),
-        refused=(404, 502, 503, 504),
+        "AnyModel",
+        parameters=("model", "anthropic-version"),
+        error="AnyError",
+        refused=(404, 502, 503, 504, 529),
     ),
     Operation("/v1/usage", "get", "readUsage", "What is left of the owner's plans.", "PlanUsage"),
     Operation("/api/queue", "get", "readQueue", "How many wait, and where the client stands.", "Queue"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from chatmock.openapi.schemas import STRING, Schema, nullable, ref
+from chatmock.openapi.schemas import STRING, Schema, closed, nullable, ref
 
 _WORDS: Final[Mapping[int, str]] = {
     400: "The request is at fault; param names the field, where it is one.",
@@ -21,20 +21,27 @@ _WORDS: Final[Mapping[int, str]] = {
     429: "Too many requests, too many in the queue, or the account is used up upstream.",
     431: "The header fields are too large or too many.",
     500: "A fault of chatmock.",
+    501: "The provider has no such thing; another one may.",
     502: "The upstream failed.",
     503: "Nobody can answer now.",
     504: "The upstream did not answer in time.",
+    529: "Nobody can answer now.",
 }
 ALWAYS: Final = (400, 403, 405, 408, 413, 414, 415, 421, 431, 500)
 """What any request may meet before its route is asked."""
 GUARDED: Final = (401, 429)
 """What those besides may meet that need a key."""
 
-_RETRY: Final = frozenset({429, 503})
+_RETRY: Final = frozenset({429, 503, 529})
+
+
+def ollama_error_schema() -> Schema:
+    """The schema of Ollama's refusals."""
+    return closed({"error": {**STRING, "description": "What failed, whose fault it is, what to do next."}})
 
 
 def error_schema() -> Schema:
-    """The schema of OpenAI's error object, the body of every refusal."""
+    """The schema of OpenAI's error object, the body of all other refusals."""
     error = {
         "type": "object",
         "properties": {
@@ -58,6 +65,7 @@ def headers() -> dict[str, Any]:
     notes = {
         "X-Chatmock-Clamped": "A wish that was lowered to the server's limit: max_tokens=2048.",
         "X-Chatmock-Ignored": "Fields of the request that the upstream does not take.",
+        "X-Chatmock-Estimate": "How it was counted.",
         "X-Chatmock-Truncated": "That messages were left out to fit the model's window.",
     }
     return {
@@ -86,27 +94,31 @@ def notes() -> dict[str, Any]:
     return header_refs("X-Chatmock-Clamped", "X-Chatmock-Ignored", "X-Chatmock-Truncated")
 
 
-def responses() -> dict[str, Any]:
-    """The shared responses, by the names of :func:`refusals`."""
-    return {_name(status): _response(status, words) for status, words in _WORDS.items()}
+def responses(told: Iterable[tuple[int, str]]) -> dict[str, Any]:
+    """The shared responses of these statuses and error schemas, by the names of :func:`refusals`."""
+    return {_name(status, error): _response(status, error) for status, error in sorted({*told})}
 
 
-def refusals(statuses: Iterable[int]) -> dict[str, Any]:
-    """The refusals of an operation, by status."""
+def refusals(statuses: Iterable[int], error: str) -> dict[str, Any]:
+    """The refusals of an operation, by status.
+
+    :param error: the shared schema of their bodies.
+    """
     return {
-        str(status): {"$ref": f"#/components/responses/{_name(status)}"} for status in sorted({*statuses})
+        str(status): {"$ref": f"#/components/responses/{_name(status, error)}"}
+        for status in sorted({*statuses})
     }
 
 
-def _name(status: int) -> str:
-    return f"Refused{status}"
+def _name(status: int, error: str) -> str:
+    return f"{error.removesuffix('Error')}Refused{status}"
 
 
-def _response(status: int, words: str) -> dict[str, Any]:
+def _response(status: int, error: str) -> dict[str, Any]:
     more = {401: ("WWW-Authenticate",), 405: ("Allow",)}.get(status, ())
     retry = ("Retry-After",) if status in _RETRY else ()
     return {
-        "description": words,
+        "description": _WORDS[status],
         "headers": header_refs(*more, *retry),
-        "content": {"application/json": {"schema": ref("Error")}},
+        "content": {"application/json": {"schema": ref(error)}},
     }

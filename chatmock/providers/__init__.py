@@ -12,6 +12,7 @@ import attrs
 from chatmock.providers import compatible, dashscope, grok, openrouter
 from chatmock.providers.demo import Demo
 from chatmock.providers.interface import AsksOnce, Credential
+from chatmock.providers.ollama import Ollama
 from chatmock.providers.openai_compatible import OpenAICompatible
 from chatmock.providers.openai_differences import Differences
 from chatmock.settings import Secret, Settings
@@ -29,6 +30,8 @@ class Entry:
     build: Callable[[Settings], AsksOnce | None]
     """The provider, None where the settings do not give what it needs."""
     token: Callable[[Settings], Secret | None]
+    takes_unlisted: bool = False
+    """Whether it is asked for models that nobody lists, too."""
 
     def credential(self, settings: Settings) -> Credential:
         """What the settings say of the owner's account there."""
@@ -45,6 +48,11 @@ def _compatible(settings: Settings) -> AsksOnce | None:
     if key is not None:
         differences = attrs.evolve(differences, facts=compatible.without(key))
     return None if base_url is None else OpenAICompatible("compatible", base_url, differences)
+
+
+def _ollama(settings: Settings) -> AsksOnce | None:
+    url = settings.ollama_upstream
+    return None if url is None else Ollama(url.removesuffix("/v1"))
 
 
 _ENTRIES = (
@@ -67,6 +75,7 @@ _ENTRIES = (
         lambda s: s.dashscope_api_key,
     ),
     Entry("compatible", "CHATMOCK_COMPATIBLE_BASE_URL", _compatible, lambda s: s.compatible_api_key),
+    Entry("ollama", "CHATMOCK_OLLAMA_UPSTREAM", _ollama, lambda _: None, takes_unlisted=True),
     Entry("demo", "", lambda _: Demo(), lambda _: None),
 )
 

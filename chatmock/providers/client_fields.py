@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from chatmock.errors import bad_request
@@ -70,6 +70,13 @@ class ClientFields:
         )
         names = {_ODD.sub("?", name[:_MOST_NAME_CHARS]) for name in (*self._ignored, *unread)}
         return tuple(sorted(names)[:_MOST_NAMES])
+
+
+def with_ignored(note: str, names: Iterable[str]) -> str:
+    """The header's *note* of ignored fields, which may be empty, with *names* besides, as bounded as any."""
+    told = [name for name in note.split(", ") if name]
+    more = ClientFields(dict.fromkeys(names, True)).ignored
+    return ", ".join([*told, *(name for name in more if name not in told)])
 
 
 def one_of(value: object, words: tuple[str, ...], param: str) -> str:

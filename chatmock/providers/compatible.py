@@ -17,6 +17,7 @@ _LEAST_CHARS = 8
 DIFFERENCES = Differences(
     title="The compatible server",
     key_setting="CHATMOCK_COMPATIBLE_API_KEY",
+    embedding_formats=("float", "base64"),
 )
 
 

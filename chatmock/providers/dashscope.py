@@ -19,5 +19,9 @@ def amend(chat: ChatRequest, refusal: Refusal) -> Amendment | None:
 
 
 DIFFERENCES = Differences(
-    title="DashScope", key_setting="DASHSCOPE_API_KEY", default_model="qwen-plus", amend=amend
+    title="DashScope",
+    key_setting="DASHSCOPE_API_KEY",
+    default_model="qwen-plus",
+    embedding_formats=("float",),
+    amend=amend,
 )

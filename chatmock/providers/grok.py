@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import attrs
 
-from chatmock.conversation import ChatRequest
+from chatmock.conversation import ChatRequest, Source
 from chatmock.errors import Kind, Refusal
-from chatmock.providers.interface import Amendment
+from chatmock.providers.grok_responses import RESPONSES, WIRE, without_effort
+from chatmock.providers.interface import IGNORED, Amendment
 from chatmock.providers.openai_differences import Differences
 from chatmock.providers.openai_errors import ErrorFacts
 from chatmock.providers.openai_request import without_fields
 
+_EFFORT = "reasoning_effort"
 _ADVISORY_FIELDS = {
-    "reasoningEffort": "reasoning_effort",
-    "reasoning_effort": "reasoning_effort",
+    "reasoningEffort": _EFFORT,
+    "reasoning_effort": _EFFORT,
+    "reasoning.effort": _EFFORT,
     "presencePenalty": "presence_penalty",
     "presence_penalty": "presence_penalty",
     "frequencyPenalty": "frequency_penalty",
@@ -42,9 +45,13 @@ def amend(chat: ChatRequest, refusal: Refusal) -> Amendment | None:
     if refusal.kind is not Kind.BAD_REQUEST or "not support" not in refusal.message:
         return None
     fields = sorted({field for word, field in _ADVISORY_FIELDS.items() if word in refusal.message})
-    return (
-        Amendment(without_fields(chat, fields), {"X-Chatmock-Ignored": ", ".join(fields)}) if fields else None
-    )
+    if not fields:
+        return None
+    plain = without_fields(chat, fields)
+    if _EFFORT in fields and plain.source is not None and plain.source.wire == WIRE:
+        plain = attrs.evolve(plain, source=Source(WIRE, without_effort(plain.source.body)))
+        fields[fields.index(_EFFORT)] = "reasoning.effort"
+    return Amendment(plain, {IGNORED: ", ".join(fields)})
 
 
 DIFFERENCES = Differences(
@@ -55,5 +62,6 @@ DIFFERENCES = Differences(
         "grok-beta": "xAI withdrew it in 2025. Ask for another, or map the name: CHATMOCK_GROK_ALIASES=grok-beta=grok-latest."
     },
     facts=facts,
+    native={WIRE: RESPONSES},
     amend=amend,
 )

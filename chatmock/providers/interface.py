@@ -12,10 +12,12 @@ from chatmock.errors import Refusal
 from chatmock.events import Event, Failed, Finished, Usage
 from chatmock.model import Model
 from chatmock.settings import Secret
+from chatmock.vectors import EmbeddingRequest, Embeddings
 
 IGNORED = "X-Chatmock-Ignored"
 """The response header that names the request's fields which meant nothing to the upstream."""
 
+EVENT_STREAM = "text/event-stream"
 Headers = Mapping[str, str]
 """Response headers, names in lower case; of repeated ones the last."""
 
@@ -38,7 +40,9 @@ class UpstreamRequest:
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes | None = attrs.field(default=None, repr=False)
     stream: bool = False
-    """Whether the answer is an event stream."""
+    """Whether the answer is a stream."""
+    stream_type: str = EVENT_STREAM
+    """The media type of that stream."""
     notes: Mapping[str, str] = attrs.field(factory=dict)
     """Headers for the client that say what was changed about its request."""
 
@@ -74,6 +78,11 @@ class Passage(Protocol):
     """Carries an answer to a client of the upstream's own dialect: records as received, but for a few rules."""
 
     @property
+    def folds(self) -> bool:
+        """Whether the upstream streams although the client wants the answer whole: it is :attr:`answer`, then, once all
+        the stream has been fed."""
+
+    @property
     def outcome(self) -> Finished | Failed | None:
         """How the answer ended, once it has. A failure is not in the bytes returned."""
 
@@ -87,7 +96,7 @@ class Passage(Protocol):
 
     @property
     def answer(self) -> bytes | None:
-        """The answer whole, once it has ended and where the request wants it kept."""
+        """The answer whole, once it has ended and where the request wants it kept, or the passage :attr:`folds`."""
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes of a stream, return those for the client."""
@@ -97,6 +106,22 @@ class Passage(Protocol):
 
     def whole(self, body: bytes) -> bytes:
         """Carry a complete, unstreamed answer; sets the outcome."""
+
+
+class Embedder(Protocol):
+    """An upstream that makes embeddings, in one call."""
+
+    def request(self, asked: EmbeddingRequest, credential: Credential) -> UpstreamRequest:
+        """The HTTP request that asks *asked*."""
+
+    def refusal(self, status: int, headers: Headers, body: bytes) -> Refusal:
+        """Read an answer that is not a success."""
+
+    def read(self, asked: EmbeddingRequest, body: bytes) -> Embeddings:
+        """Read the answer to *asked*, whose vectors then have the form that was asked for.
+
+        :raises Refusal: when it is none.
+        """
 
 
 class Provider(Protocol):
@@ -129,6 +154,10 @@ class Provider(Protocol):
     @property
     def efforts(self) -> Sequence[str]:
         """Reasoning efforts that a model's name may end in; empty where names are taken as they are."""
+
+    @property
+    def embedder(self) -> Embedder | None:
+        """Makes embeddings; None where the upstream has none."""
 
     def amend(self, chat: ChatRequest, refusal: Refusal) -> Amendment | None:
         """A changed request worth one more try after *refusal*, or None."""

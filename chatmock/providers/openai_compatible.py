@@ -10,19 +10,22 @@ from chatmock import __version__, jsontext
 from chatmock.conversation import ChatRequest, Identity
 from chatmock.errors import Kind, Refusal
 from chatmock.framing import DEFAULT_RECORD_LIMIT
-from chatmock.jsontext import JSONError
 from chatmock.model import Model
 from chatmock.providers.interface import (
     Amendment,
     Credential,
+    Embedder,
     Headers,
+    Passage,
     StreamDecoder,
     UpstreamRequest,
     passes,
 )
 from chatmock.providers.openai_decoder import ChatDecoder
-from chatmock.providers.openai_differences import Differences
+from chatmock.providers.openai_differences import Differences, NativeWire
+from chatmock.providers.openai_embeddings import OpenAIEmbedder
 from chatmock.providers.openai_errors import facts_of_body, is_page, retry_after, tells_error, to_refusal
+from chatmock.providers.openai_models import read_models
 from chatmock.providers.openai_passage import ChatPassage
 from chatmock.providers.openai_request import request_body
 from chatmock.providers.output_limits import LimitedDecoder
@@ -41,9 +44,13 @@ class OpenAICompatible:
     """Without a slash at its end."""
     differences: Differences
     record_limit: int = DEFAULT_RECORD_LIMIT
-    wires: Collection[str] = attrs.field(default=(WIRE,), init=False)
     presumed: Sequence[Model] = attrs.field(default=(), init=False)
     efforts: Sequence[str] = attrs.field(default=(), init=False)
+
+    @property
+    def wires(self) -> Collection[str]:
+        """The dialects the upstream speaks."""
+        return (WIRE, *self.differences.native)
 
     @property
     def title(self) -> str:
@@ -60,14 +67,27 @@ class OpenAICompatible:
         """Model names once served, to advice."""
         return self.differences.retired
 
+    @property
+    def embedder(self) -> Embedder | None:
+        """Over ``/embeddings``, where the upstream has that."""
+        if not self.differences.embedding_formats:
+            return None
+        return OpenAIEmbedder(self.base_url, self.differences, self._headers, self.refusal)
+
     def request(self, chat: ChatRequest, credential: Credential) -> UpstreamRequest:
         """The HTTP request that asks *chat*: a stream when the client wants one or speaks another dialect."""
         prepared = self.differences.prepare(chat)
         stream = chat.stream or chat.force_stream or not passes(chat, self.wires)
-        body = request_body(prepared.chat, WIRE, stream)
+        native = self._native(chat)
+        path = "/chat/completions" if native is None else native.path
+        body = (
+            request_body(prepared.chat, WIRE, stream)
+            if native is None
+            else native.body(prepared.chat, stream)
+        )
         return UpstreamRequest(
             "POST",
-            f"{self.base_url}/chat/completions",
+            f"{self.base_url}{path}",
             self._headers(credential, accept="text/event-stream" if stream else "application/json"),
             jsontext.dumps(body),
             stream=stream,
@@ -80,11 +100,17 @@ class OpenAICompatible:
 
     def decoder(self, chat: ChatRequest) -> StreamDecoder:
         """A fresh decoder, which looks for the stop sequences where the client wants to know which one was met."""
+        native = self._native(chat)
+        if native is not None:
+            return native.decoder(self.title, self.record_limit, chat)
         decoder = ChatDecoder(self.title, self.differences, self.record_limit, chat.choices)
         return LimitedDecoder(decoder, chat.stop, None) if chat.tell_stop and chat.stop else decoder
 
-    def passage(self, chat: ChatRequest, identity: Identity) -> ChatPassage:
+    def passage(self, chat: ChatRequest, identity: Identity) -> Passage:
         """A fresh passage."""
+        native = self._native(chat)
+        if native is not None:
+            return native.passage(self.title, self.record_limit, chat, identity)
         return ChatPassage(self.title, self.differences, self.record_limit, chat, identity)
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> Refusal:
@@ -115,18 +141,18 @@ class OpenAICompatible:
     def catalogue_request(self, credential: Credential) -> UpstreamRequest:
         """The HTTP request for the list of models."""
         return UpstreamRequest(
-            "GET", f"{self.base_url}/models", self._headers(credential, "application/json")
+            "GET",
+            f"{self.base_url}{self.differences.models_path}",
+            self._headers(credential, "application/json"),
         )
 
     def read_catalogue(self, body: bytes) -> Sequence[Model]:
         """The models of a ``/models`` answer; entries without an id are passed over."""
-        try:
-            data = jsontext.loads_object(body)["data"]
-            return [_read_model(entry) for entry in data if isinstance(entry.get("id"), str) and entry["id"]]
-        except (JSONError, KeyError, TypeError, AttributeError):
-            raise Refusal(
-                Kind.UPSTREAM_FAILED, f"{self.title} sent a list of models that cannot be read."
-            ) from None
+        return read_models(self.title, body)
+
+    def _native(self, chat: ChatRequest) -> NativeWire | None:
+        """The further dialect that the client speaks, where the upstream speaks it as well."""
+        return None if chat.source is None else self.differences.native.get(chat.source.wire)
 
     def _headers(self, credential: Credential, accept: str) -> dict[str, str]:
         headers = {
@@ -138,13 +164,3 @@ class OpenAICompatible:
         if credential.token is not None:
             headers["Authorization"] = f"Bearer {credential.token.reveal()}"
         return headers
-
-
-def _read_model(entry: Mapping[str, object]) -> Model:
-    created, owner, context = entry.get("created"), entry.get("owned_by"), entry.get("context_length")
-    return Model(
-        str(entry["id"]),
-        created=int(created) if isinstance(created, int | float) else None,
-        owned_by=owner if isinstance(owner, str) else None,
-        context_length=context if isinstance(context, int) else None,
-    )

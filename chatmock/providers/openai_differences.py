@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import attrs
 
-from chatmock.conversation import ChatRequest
+from chatmock.conversation import ChatRequest, Identity
 from chatmock.errors import Refusal
 from chatmock.events import FINISH_REASONS, FinishReason
-from chatmock.providers.interface import Amendment
+from chatmock.providers.interface import Amendment, Passage, StreamDecoder
 from chatmock.providers.openai_errors import ErrorFacts, read_facts, to_refusal
 
 
@@ -35,6 +35,20 @@ def as_asked(chat: ChatRequest) -> Amendment:
 
 
 @attrs.frozen
+class NativeWire:
+    """A further dialect that an upstream speaks: who asks in it is asked for, and answered, in it."""
+
+    path: str
+    """Where it is spoken, after the base URL."""
+    body: Callable[[ChatRequest, bool], Mapping[str, Any]]
+    """The JSON for a request of a client of that dialect, streamed or not."""
+    decoder: Callable[[str, int, ChatRequest], StreamDecoder]
+    """A fresh decoder; given the upstream's name for messages, the most bytes of a record, and the request."""
+    passage: Callable[[str, int, ChatRequest, Identity], Passage]
+    """A fresh passage; given the same, and what names the answer."""
+
+
+@attrs.frozen
 class Differences:
     """One upstream's ways, for :class:`~chatmock.providers.openai_compatible.OpenAICompatible`."""
 
@@ -46,10 +60,16 @@ class Differences:
     """Further request headers."""
     default_model: str | None = None
     retired: Mapping[str, str] = attrs.field(factory=dict)
+    models_path: str = "/models"
+    """Of the list of models, with a query where one is needed."""
+    embedding_formats: Collection[str] = ()
+    """The forms in which it gives embeddings: ``float``, ``base64``; empty where it makes none."""
     facts: Callable[[ErrorFacts], ErrorFacts] = same_facts
     """Corrects the status and code of an error by what its text says."""
     finish_reason: Callable[[str, str | None], str] = same_reason
     """The true finish reason, from the one given and the model maker's own."""
+    native: Mapping[str, NativeWire] = attrs.field(factory=dict)
+    """The dialects it speaks besides OpenAI chat, by name."""
     prepare: Callable[[ChatRequest], Amendment] = as_asked
     """Changes a request before it is sent the first time."""
     amend: Callable[[ChatRequest, Refusal], Amendment | None] = no_amendment

@@ -37,6 +37,7 @@ class ChatPassage:
     """A :class:`~chatmock.providers.interface.Passage` of the OpenAI chat wire."""
 
     answer: None = None
+    folds: bool = False
 
     __slots__ = (
         "_calls",

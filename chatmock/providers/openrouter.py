@@ -52,6 +52,8 @@ DIFFERENCES = Differences(
     title="OpenRouter",
     key_setting="OPENROUTER_API_KEY",
     headers={"X-Title": "chatmock"},
+    models_path="/models?output_modalities=text,embeddings",
+    embedding_formats=("float", "base64"),
     retired={name: _RETIRED.format(name=name) for name in ("sonoma/sky", "sonoma/dusk")},
     finish_reason=finish_reason,
     prepare=prepare,

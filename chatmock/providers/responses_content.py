@@ -10,7 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from chatmock import jsontext
-from chatmock.events import Annotation, Content, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
+from chatmock.events import (
+    Annotation,
+    Content,
+    ReasoningDelta,
+    ReasoningSeal,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+)
 from chatmock.providers.responses_items import CALL_KINDS, Call, Item, Items, Part
 from chatmock.providers.responses_records import (
     CallItem,
@@ -166,11 +174,18 @@ class StreamedContent:
             for index, part in enumerate(jsontext.convert(value, MessageItem).content or ()):
                 said += self._whole_part(item, Place(content_index=index), part)
         elif kind == "reasoning" and done:
-            thinking = jsontext.convert(value, ReasoningItem)
-            for index, part in enumerate(thinking.summary or ()):
-                said += self._whole_part(item, Place(summary_index=index), part)
-            for index, part in enumerate(thinking.content or ()):
-                said += self._whole_part(item, Place(content_index=index), part)
+            said += self._settle_thinking(item, jsontext.convert(value, ReasoningItem))
+        return said
+
+    def _settle_thinking(self, item: Item, value: ReasoningItem) -> list[Content]:
+        said: list[Content] = []
+        for index, part in enumerate(value.summary or ()):
+            said += self._whole_part(item, Place(summary_index=index), part)
+        for index, part in enumerate(value.content or ()):
+            said += self._whole_part(item, Place(content_index=index), part)
+        if value.encrypted_content and not item.sealed:
+            item.sealed = True
+            said.append(ReasoningSeal(value.encrypted_content, value.id or ""))
         return said
 
     def _settle_call(self, item: Item, value: CallItem, done: bool) -> list[Content]:

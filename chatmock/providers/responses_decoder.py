@@ -13,12 +13,21 @@ from typing import Any, Final
 
 from chatmock.durations import LATEST, bounded
 from chatmock.errors import Kind, Refusal, truncated
-from chatmock.events import Content, Event, Failed, Finished, FinishReason, Opened, Usage
+from chatmock.events import (
+    Content,
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    Opened,
+    ReasoningSeal,
+    Usage,
+)
 from chatmock.framing import Record, RecordTooLarge, SSEParser
 from chatmock.jsontext import JSONError
 from chatmock.providers import responses_records as wire
 from chatmock.providers.responses_content import StreamedContent
-from chatmock.providers.responses_errors import failure
+from chatmock.providers.responses_errors import told_failure
 from chatmock.providers.responses_records import Delta, FullRecord, ResponseObject
 
 _NO_NAMES: Final[Mapping[str, str]] = MappingProxyType({})
@@ -32,7 +41,7 @@ class ResponsesDecoder:
     """A :class:`~chatmock.providers.interface.StreamDecoder` of the Responses wire.
 
     ``Opened`` is held back until there is content or a finish: an upstream that fails first gives ``Failed`` alone,
-    which can still become an HTTP status.
+    which can still become an HTTP status. The seal of thinking that is not shown says nothing, and waits as well.
 
     :param title: the upstream's name for messages.
     :param record_limit: the most bytes of one record.
@@ -45,6 +54,7 @@ class ResponsesDecoder:
         "_opened",
         "_opening",
         "_parser",
+        "_seals",
         "_title",
         "records",
         "usage",
@@ -61,6 +71,7 @@ class ResponsesDecoder:
         self._content = StreamedContent(names)
         self._opening = Opened()
         self._opened = False
+        self._seals: list[Content] = []
         self._ended = False
         self.records = 0
         """How many records of the stream have been read."""
@@ -123,9 +134,7 @@ class ResponsesDecoder:
 
     def _read_full(self, kind: str, data: bytes, events: list[Event]) -> None:
         """A record that is no delta."""
-        if kind in wire.ERRORS or not kind:
-            self._read_error(kind, data, events)
-        elif kind in wire.FAILURES:
+        if kind in wire.ERRORS or kind in wire.FAILURES or not kind:
             self._read_failure(kind, data, events)
         elif kind in wire.KNOWN:
             record = wire.read_full(data)
@@ -154,24 +163,11 @@ class ResponsesDecoder:
             return content.whole_text(channel, record, whole or "")
         return []
 
-    def _read_error(self, kind: str, data: bytes, events: list[Event]) -> None:
-        """An ``error`` event, in either of its shapes, or a record without a type, which may be an error all the same."""
-        record = wire.read_object(data)
-        error = record.get("error")
-        if kind or error:
-            said = error if isinstance(error, Mapping) else record
-            self._fail(events, failure(self._title, said, None, self._opening.created or None))
-
     def _read_failure(self, kind: str, data: bytes, events: list[Event]) -> None:
-        response = wire.read_object(data).get("response")
-        response = response if isinstance(response, Mapping) else {}
-        error = response.get("error")
-        if kind == "response.cancelled" and not error:
-            message = f"{self._title} cancelled its answer. Ask again."
-            self._fail(events, Refusal(Kind.UPSTREAM_FAILED, message, code="upstream_cancelled"))
-        else:
-            said = error if isinstance(error, Mapping) else {}
-            self._fail(events, failure(self._title, said, response, self._opening.created or None))
+        """What ends the answer before it is complete; a record without a type may do so all the same."""
+        record = wire.read_object(data)
+        if kind or record.get("error"):
+            self._fail(events, told_failure(self._title, kind, record, self._opening.created or None))
 
     def _complete(self, response: ResponseObject, events: list[Event]) -> None:
         self._say(self._content.output(response.output or ()), events)
@@ -205,13 +201,17 @@ class ResponsesDecoder:
             self._opening = Opened(response.id, created, response.model or known.model)
 
     def _say(self, said: list[Content], events: list[Event], *, open: bool = False) -> None:
-        if (said or open) and not self._opened:
+        if not self._opened:
+            if not open and all(isinstance(each, ReasoningSeal) for each in said):
+                self._seals += said
+                return
             self._open(events)
         events += said
 
     def _open(self, events: list[Event]) -> None:
         self._opened = True
         events.append(self._opening)
+        events += self._seals
 
     def _fail(self, events: list[Event], refusal: Refusal) -> None:
         self._ended = True

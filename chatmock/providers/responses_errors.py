@@ -9,6 +9,7 @@ from typing import Any, Final
 from chatmock.durations import LATEST, LONGEST, bounded, rfc3339
 from chatmock.errors import Kind, Refusal
 from chatmock.providers.openai_errors import ErrorFacts, is_context_overflow, kind_of, read_facts
+from chatmock.providers.responses_records import FAILURES
 from chatmock.providers.responses_usage_limits import Reset, read_reset, usage_limit
 
 _KINDS: Final[Mapping[str, Kind]] = {
@@ -82,6 +83,25 @@ _SENTENCES: Final = {
 }
 _FAILED: Final = ("{title} failed while it answered", "Ask again.")
 _TRY_AGAIN_IN: Final = re.compile(r"try again in ([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s)\b", re.IGNORECASE)
+
+
+def told_failure(title: str, kind: str, record: Mapping[str, Any], now: float | None) -> Refusal:
+    """The refusal for a record that ends its answer with a failure.
+
+    :param kind: the record's type: one of :data:`~chatmock.providers.responses_records.FAILURES`, or any other of a record
+        with an ``error``, in which the error may also be spread over the record itself.
+    :param now: as :func:`failure` takes it.
+    """
+    if kind not in FAILURES:
+        error = record.get("error")
+        return failure(title, error if isinstance(error, Mapping) else record, None, now)
+    response = record.get("response")
+    response = response if isinstance(response, Mapping) else {}
+    error = response.get("error")
+    if kind == "response.cancelled" and not error:
+        message = f"{title} cancelled its answer. Ask again."
+        return Refusal(Kind.UPSTREAM_FAILED, message, code="upstream_cancelled")
+    return failure(title, error if isinstance(error, Mapping) else {}, response, now)
 
 
 def failure(

@@ -109,6 +109,7 @@ class Item:
         "kind",
         "output_index",
         "parts",
+        "sealed",
     )
 
     def __init__(self) -> None:
@@ -117,6 +118,8 @@ class Item:
         self.output_index: int | None = None
         self.parts: dict[tuple[Channel, int], Part] = {}
         self.call: Call | None = None
+        self.sealed = False
+        """Of thinking: whether its seal has been told."""
 
     @property
     def may_call(self) -> bool:

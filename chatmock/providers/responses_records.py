@@ -88,8 +88,11 @@ class MessageItem(Struct):
 class ReasoningItem(Struct):
     """A complete output item of type ``reasoning``."""
 
+    id: str | None = None
     summary: list[ContentPart] | None = None
     content: list[ContentPart] | None = None
+    encrypted_content: str | None = None
+    """The thinking in the form that only its upstream reads, where that was asked for."""
 
 
 class CallItem(Struct):
@@ -129,7 +132,17 @@ class FullRecord(Place):
     response: ResponseObject | None = None
 
 
+class Passing(Struct, gc=False):
+    """What decides whether a record is passed on as it is."""
+
+    type: str | None = None
+    sequence_number: int | None = None
+    error: Any = None
+    """Set, it makes an error of every record: the official clients raise it."""
+
+
 read_delta: Final = jsontext.reader(Delta)
+read_passing: Final = jsontext.reader(Passing)
 _read_full = jsontext.reader(FullRecord)
 
 

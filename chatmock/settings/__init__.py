@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 
 from chatmock.settings.accounts import PROVIDERS
+from chatmock.settings.addresses import is_this_machine_at
 from chatmock.settings.protection import ProtectionSettings
 from chatmock.settings.secrets import Secret
 from chatmock.settings.sources import DECLARATION, Declaration, SettingError, Source, collect, named
@@ -79,6 +80,19 @@ def _check_together(settings: Settings) -> None:
         raise SettingError(f"{told('tls_key')} needs CHATMOCK_TLS_CERT")
     if settings.tls_port is not None and settings.tls_cert is None:
         raise SettingError(f"{told('tls_port')} needs CHATMOCK_TLS_CERT and CHATMOCK_TLS_KEY")
+    own = {settings.tls_port, *(() if settings.endpoints else (settings.port,))} - {None, 0}
+    if settings.ollama_port in own:
+        raise SettingError(
+            f"{told('ollama_port').stating(str(settings.ollama_port))} is a port that chatmock listens on already:"
+            " give it one of its own"
+        )
+    if settings.ollama_upstream is not None and is_this_machine_at(
+        settings.ollama_upstream, {*own, settings.ollama_port}
+    ):
+        raise SettingError(
+            f"{told('ollama_upstream')} is where chatmock itself listens: move the real Ollama to another port"
+            " (OLLAMA_HOST=127.0.0.1:11435, say) and give its address"
+        )
 
 
 def load(

@@ -17,7 +17,7 @@ from chatmock.settings.values import Aliases, Boolean, Choice, FileName, Items, 
 
 __all__ = ["MODEL", "PROVIDERS", "AccountSettings"]
 
-PROVIDERS: Final = ("chatgpt", "grok", "openrouter", "qwen", "dashscope", "compatible", "demo")
+PROVIDERS: Final = ("chatgpt", "grok", "openrouter", "qwen", "dashscope", "compatible", "ollama", "demo")
 """The providers, in the order in which a default is looked for; the last needs nothing."""
 
 MODEL: Final = Word(r"[!-+\--~]+", "a model name: visible ASCII without spaces and commas")
@@ -127,6 +127,29 @@ class AccountSettings:
         "CHATMOCK_COMPATIBLE_ALIASES",
         provider="compatible",
         doc="names standing for that server's models, old=new",
+    )
+
+    ollama_upstream: str | None = setting(
+        BaseUrl(lan=True),
+        None,
+        "CHATMOCK_OLLAMA_UPSTREAM",
+        provider="ollama",
+        needed=True,
+        doc="where a real Ollama is that was moved aside, without /v1; it may be in the local network",
+    )
+    ollama_models: tuple[str, ...] = setting(
+        _MODELS,
+        (),
+        "CHATMOCK_OLLAMA_MODELS",
+        provider="ollama",
+        doc="models allowed besides that Ollama's own list",
+    )
+    ollama_aliases: Mapping[str, str] = setting(
+        _ALIASES,
+        {},
+        "CHATMOCK_OLLAMA_ALIASES",
+        provider="ollama",
+        doc="names standing for that Ollama's models, old=new",
     )
 
     home: Path = setting(

@@ -7,6 +7,7 @@ over http must point at this machine, and only where the setting says so may it 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final, TypeAlias
 
@@ -15,7 +16,7 @@ import attrs
 from chatmock.settings.secrets import MASK
 from chatmock.settings.values import Kind, shown, text_of
 
-__all__ = ["BaseUrl", "Host", "Network", "NetworkKind", "Origin"]
+__all__ = ["BaseUrl", "Host", "Network", "NetworkKind", "Origin", "is_this_machine_at"]
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -121,6 +122,15 @@ class BaseUrl(Kind[str]):
         """Hide what stands before an @ or after a ?: it is often a password or a key."""
         text = re.sub("^(https?://)?.*@", rf"\1{MASK}@", str(raw), flags=re.DOTALL | re.IGNORECASE)
         return shown(re.sub(r"[?#].*", f"?{MASK}", text, flags=re.DOTALL))
+
+
+def is_this_machine_at(url: str, ports: Collection[int | None]) -> bool:
+    """Whether *url*, in the normal form of :class:`BaseUrl`, leads to the loopback at one of *ports*."""
+    match = _URL.fullmatch(url)
+    if match is None:
+        return False
+    scheme, host, port = _authority(match)
+    return _is_loopback(host) and (_DEFAULT_PORTS[scheme] if port is None else port) in ports
 
 
 @attrs.frozen

@@ -12,6 +12,7 @@ from chatmock.conversation import Attachment, ChatRequest, Image, Message, Text,
 from chatmock.dialects import DIALECTS
 from chatmock.errors import Refusal
 from chatmock.settings import Settings
+from tests.security.verdicts import ASKING
 
 LIMITS = Limits.of(Settings())
 parse_chat = next(dialect.parse for dialect in DIALECTS if dialect.name == "openai-chat")
@@ -131,7 +132,7 @@ def parts(*parts: dict[str, Any]) -> dict[str, Any]:
 )
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 def test_text_is_counted_in_every_field_of_every_dialect(dialect: Any, fields: dict[str, Any]) -> None:
-    asked = {"prompt": "hi"} if dialect.name == "openai-completions" else {"messages": [HI]}
+    asked = {"model": "m", **ASKING[dialect.name].prompt}
     LIMITS.apply(dialect.parse(json.dumps(asked).encode()))
     with pytest.raises(Refusal, match="CHATMOCK_MAX_TOTAL_BYTES"):
         LIMITS.apply(dialect.parse(json.dumps({**asked, **fields}).encode()))

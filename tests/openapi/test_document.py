@@ -9,8 +9,14 @@ import attrs
 import pytest
 from jsonschema import Draft202012Validator
 
+from chatmock.dialects import ollama_chat
+from chatmock.dialects.anthropic_parse import CountBody
+from chatmock.dialects.ollama_embed import EmbedBody, OlderBody
+from chatmock.dialects.ollama_generate import GenerateBody
 from chatmock.dialects.openai_completions import CompletionBody
+from chatmock.dialects.openai_embeddings import EmbeddingBody
 from chatmock.dialects.openai_parse import ChatBody, MessageBody
+from chatmock.dialects.responses_parse import ResponsesBody
 from chatmock.errors import Kind
 from chatmock.openapi import document
 from tests.openapi.described import FACTS, described, operations, resolved, validator
@@ -65,7 +71,8 @@ def test_an_operation(path: str, method: str, operation: Any) -> None:
     parameters = [resolved(DOC, each) for each in operation.get("parameters", ())]
     assert {f"{{{each['name']}}}" for each in parameters if each["in"] == "path"} == named
     assert all(each["required"] for each in parameters if each["in"] == "path")
-    assert (method == "POST" and "heal" not in path) == ("requestBody" in operation)
+    done = "200" in operation["responses"]
+    assert (method == "POST" and done and "heal" not in path) == ("requestBody" in operation)
     for status, response in operation["responses"].items():
         told = resolved(DOC, response)
         assert told["description"], status
@@ -90,11 +97,24 @@ def test_every_kind_of_refusal_has_its_status() -> None:
         for status, response in operation["responses"].items()
         if "Refused" in response.get("$ref", "")
     }
-    assert told == {str(kind.status) for kind in Kind} - {"499"}  # nobody reads that one
+    # Nobody reads 499; Anthropic has a status of its own for what is overloaded.
+    assert told - {"529"} == {str(kind.status) for kind in Kind} - {"499"}
 
 
 @pytest.mark.parametrize(
-    ("schema", "shape"), [("ChatRequest", ChatBody), ("CompletionRequest", CompletionBody)]
+    ("schema", "shape"),
+    [
+        ("ChatRequest", ChatBody),
+        ("CompletionRequest", CompletionBody),
+        ("ResponseRequest", ResponsesBody),
+        ("AnthropicRequest", CountBody),
+        ("AnthropicCountRequest", CountBody),
+        ("OllamaChatRequest", ollama_chat.ChatBody),
+        ("OllamaTextRequest", GenerateBody),
+        ("EmbeddingRequest", EmbeddingBody),
+        ("OllamaEmbedRequest", EmbedBody),
+        ("OllamaPrompt", OlderBody),
+    ],
 )
 def test_every_field_that_is_read_is_described(schema: str, shape: Any) -> None:
     assert set(shape.__struct_fields__) <= set(DOC["components"]["schemas"][schema]["properties"])

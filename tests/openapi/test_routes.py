@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from chatmock.anthropic_routes import AnthropicRoutes
+from chatmock.ollama_routes import OllamaRoutes
+from chatmock.responses_routes import ResponsesRoutes
 from chatmock.routes import Routes
 from chatmock.settings import Secret
 from tests.chunks import completion
@@ -20,10 +23,15 @@ from tests.upstreams.chatgpt_backend import LIMITS, ChatGPTBackend, Script
 from tests.upstreams.openai_server import OpenAIServer
 
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
-TABLES = (Routes,)
+TABLES = (Routes, AnthropicRoutes, OllamaRoutes, ResponsesRoutes)
 """Every table of routes."""
 EXAMPLES = [
-    pytest.param(path, example["value"], id=f"{operation['operationId']}-{name}")
+    pytest.param(
+        path,
+        example["value"],
+        501 if "501" in operation["responses"] else 200,  # the demo does not do everything
+        id=f"{operation['operationId']}-{name}",
+    )
     for path, _, operation in operations(described())
     if "requestBody" in operation
     for name, example in operation["requestBody"]["content"]["application/json"]["examples"].items()
@@ -67,7 +75,19 @@ async def test_it_counts_against_the_rate(start: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/health", "/healthz", "/readyz", "/v1/models", "/v1/usage", "/api/queue"]
+    "path",
+    [
+        "/",
+        "/health",
+        "/healthz",
+        "/readyz",
+        "/v1/models",
+        "/v1/usage",
+        "/api/queue",
+        "/api/version",
+        "/api/tags",
+        "/api/ps",
+    ],
 )
 async def test_what_is_read(demo: Daemon, path: str) -> None:
     await checked(demo, "GET", path)
@@ -79,11 +99,39 @@ async def test_one_model(demo: Daemon) -> None:
     await checked(demo, "GET", "/v1/models/{name}", 404, name="nobody/nothing")
 
 
-@pytest.mark.parametrize(("path", "example"), EXAMPLES)
-async def test_every_example_is_answered(demo: Daemon, path: str, example: Any) -> None:
-    answer = await checked(demo, "POST", path, body=example)
-    streamed = "text/event-stream; charset=utf-8"
-    assert answer.headers["content-type"] == (streamed if example.get("stream") else "application/json")
+@pytest.mark.parametrize(("path", "example", "status"), EXAMPLES)
+async def test_every_example_is_answered(demo: Daemon, path: str, example: Any, status: int) -> None:
+    answer = await checked(demo, "POST", path, status, body=example)
+    if status != 200:
+        return
+    ollama = path.startswith("/api/")
+    streamed = "application/x-ndjson" if ollama else "text/event-stream; charset=utf-8"
+    alone = path == "/api/show" or (path == "/api/chat" and "messages" not in example)
+    is_stream = example.get("stream", ollama and not alone)
+    assert answer.headers["content-type"] == (streamed if is_stream else "application/json")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/create"),
+        ("POST", "/api/copy"),
+        ("POST", "/api/push"),
+        ("DELETE", "/api/delete"),
+        ("POST", "/api/blobs/{digest}"),
+    ],
+)
+async def test_what_is_never_done(demo: Daemon, method: str, path: str) -> None:
+    await checked(demo, method, path, 501, b"{}")
+
+
+async def test_refusals_of_ollama(demo: Daemon) -> None:
+    await checked(demo, "POST", "/api/chat", 400, {})
+    await checked(demo, "POST", "/api/chat", 404, {"model": "nobody", **HELLO})
+    await checked(demo, "POST", "/api/show", 404, {"model": "nobody"})
+    await checked(demo, "POST", "/api/pull", 400, b"")
+    wrong = await http(demo, "GET", "/api/chat")
+    assert (wrong.status, wrong.headers["allow"]) == (405, "POST")
 
 
 async def test_several_choices_and_an_answer_that_thinks(demo: Daemon) -> None:

@@ -16,6 +16,7 @@ from chatmock.events import (
     Finished,
     Opened,
     ReasoningDelta,
+    ReasoningSeal,
     RefusalDelta,
     TextDelta,
     ToolCallDelta,
@@ -51,6 +52,7 @@ class Said:
     calls: list[list[str]] = attrs.field(factory=list)
     """Id, name and arguments."""
     citations: list[Mapping[str, Any]] = attrs.field(factory=list)
+    seals: list[str] = attrs.field(factory=list)
     usage: Usage | None = None
     finish: tuple[str, ...] = ()
     failed: str | None = None
@@ -72,6 +74,8 @@ def put_together(events: Iterable[Event]) -> Said:
                 said.calls[index][2] += arguments
             case Annotation(value):
                 said.citations.append(value)
+            case ReasoningSeal(value):
+                said.seals.append(value)
             case Usage():
                 said.usage = event
             case Finished(reasons):

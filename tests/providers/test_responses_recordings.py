@@ -64,6 +64,7 @@ def _read_items(said: Said, items: list[dict[str, Any]]) -> None:
             for kind, parts in (("summary", item["summary"]), ("text", item.get("content") or [])):
                 for part in parts:
                     said.reasoning[len(said.reasoning)] = [kind, part["text"]]
+            said.seals += [item["encrypted_content"]] if item.get("encrypted_content") else []
         elif item["type"] == "message":
             for part in item["content"]:
                 said.text += part.get("text", "")

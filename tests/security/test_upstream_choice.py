@@ -177,11 +177,12 @@ async def test_no_proxy_is_asked(
     ids=lambda each: each.name,
 )
 def test_plain_http_goes_nowhere_beyond(setting: Declaration) -> None:
-    """`compatible` alone may stand in the local network."""
+    """The owner's own servers alone may stand in the local network."""
     assert Settings(**{setting.name: "http://127.0.0.1:1/v1"})
     beyond = ["http://8.8.8.8/v1", "http://api.example.com/v1"]
     local = ["http://192.168.1.9/v1", "http://box.local/v1"]
-    for url in beyond if setting.name == "compatible_base_url" else [*beyond, *local]:
+    owners = ("compatible_base_url", "ollama_upstream")
+    for url in beyond if setting.name in owners else [*beyond, *local]:
         with pytest.raises(SettingError, match="http"):
             Settings(**{setting.name: url})
 

@@ -11,6 +11,9 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol
 
+from tests.security.anthropic_verdicts import OVERLOADED, check_message, check_refusal, is_clean_stream
+from tests.security.responses_verdicts import check_response, is_clean
+
 CLEAN = "clean"
 """A complete answer, as if nothing had happened."""
 IN_BAND = "in band"
@@ -41,8 +44,10 @@ _MESSAGES = {"messages": [{"role": "user", "content": "Hello"}]}
 ASKING = {
     "openai-chat": Asking("/v1/chat/completions", _MESSAGES),
     "openai-completions": Asking("/v1/completions", {"prompt": "Hello"}),
+    "openai-responses": Asking("/v1/responses", {"input": "Hello"}),
     "ollama-chat": Asking("/api/chat", _MESSAGES),
     "ollama-generate": Asking("/api/generate", {"prompt": "Hello"}),
+    "anthropic": Asking("/v1/messages", {"max_tokens": 1000, **_MESSAGES}),
 }
 """By the name of the dialect."""
 
@@ -140,16 +145,29 @@ def verdict(answer: Told, dialect: str, stream: bool) -> Verdict:
         assert 400 <= answer.status < 600
         assert answer.fields["content-type"] == "application/json"
         assert len(answer.body) <= 4096
-        _check_error(_json(answer.body), ollama)
+        if dialect == "anthropic":
+            check_refusal(_json(answer.body), answer.status, answer.fields["request-id"])
+        else:
+            _check_error(_json(answer.body), ollama)
         if answer.status == 429:
             assert re.fullmatch("[1-9][0-9]{0,6}", answer.fields["retry-after"]), answer.fields
-        return answer.status
+        return 503 if answer.status == OVERLOADED else answer.status
     if not stream:
         assert answer.fields["content-type"].startswith("application/json")
         body = _json(answer.body)
+        if dialect == "openai-responses":
+            check_response(body)
+            return CLEAN
+        if dialect == "anthropic":
+            check_message(body)
+            return CLEAN
         assert "error" not in body
         _check_whole(body, ollama)
         return CLEAN
+    if dialect == "openai-responses":
+        return CLEAN if is_clean(_named_records(answer)) else IN_BAND
+    if dialect == "anthropic":
+        return CLEAN if is_clean_stream(_named_records(answer)) else IN_BAND
     return _ndjson_verdict(answer) if ollama else _sse_verdict(answer)
 
 
@@ -214,6 +232,22 @@ def _sse_verdict(answer: Told) -> Verdict:
         _check_chunk(record)
     assert len({record["id"] for record in records}) == 1
     return verdict
+
+
+def _named_records(answer: Told) -> list[Any]:
+    """The records of a stream in which each is named by its type."""
+    assert answer.chunked
+    assert answer.fields["content-type"].startswith("text/event-stream")
+    *blocks, rest = answer.body.split(b"\n\n")
+    assert rest == b"", "half a record at the end"
+    records = []
+    for block in blocks:
+        if not block.startswith(b":"):
+            name, data = block.split(b"\n")
+            assert data.startswith(b"data: "), block[:80]
+            records.append(_json(data[6:]))
+            assert name == b"event: " + records[-1]["type"].encode()
+    return records
 
 
 def _check_chunk(record: Any) -> None:

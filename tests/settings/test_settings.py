@@ -48,6 +48,7 @@ every_secret = pytest.mark.parametrize(
 CONTRACT = """
 provider | provider | CHATMOCK_PROVIDER | -
 model | model | CHATMOCK_MODEL | -
+anthropic_models | anthropic-models | CHATMOCK_ANTHROPIC_MODELS | -
 config | config | CHATMOCK_CONFIG | -
 host | host | CHATMOCK_HOST | 127.0.0.1
 port | port | CHATMOCK_PORT PORT | 8000
@@ -55,6 +56,7 @@ endpoints | endpoint | CHATMOCK_ENDPOINTS | -
 tls_cert | tls-cert | CHATMOCK_TLS_CERT | -
 tls_key | tls-key | CHATMOCK_TLS_KEY | -
 tls_port | tls-port | CHATMOCK_TLS_PORT | -
+ollama_port | ollama-port | CHATMOCK_OLLAMA_PORT | -
 log_level | log-level | CHATMOCK_LOG_LEVEL | info
 verbose | verbose | VERBOSE | off
 require_auth | require-auth | CHATMOCK_REQUIRE_AUTH | off
@@ -100,6 +102,9 @@ compatible_base_url | compatible-base-url | CHATMOCK_COMPATIBLE_BASE_URL | -
 compatible_api_key | - | CHATMOCK_COMPATIBLE_API_KEY | -
 compatible_models | compatible-models | CHATMOCK_COMPATIBLE_MODELS | -
 compatible_aliases | compatible-aliases | CHATMOCK_COMPATIBLE_ALIASES | -
+ollama_upstream | ollama-upstream | CHATMOCK_OLLAMA_UPSTREAM | -
+ollama_models | ollama-models | CHATMOCK_OLLAMA_MODELS | -
+ollama_aliases | ollama-aliases | CHATMOCK_OLLAMA_ALIASES | -
 home | home | CHATGPT_LOCAL_HOME CODEX_HOME | ~/.chatgpt-local
 reasoning_effort | reasoning-effort | CHATGPT_LOCAL_REASONING_EFFORT | medium
 reasoning_summary | reasoning-summary | CHATGPT_LOCAL_REASONING_SUMMARY | auto
@@ -397,7 +402,7 @@ def test_a_value_of_a_type_nobody_expects_is_refused(setting: Declaration) -> No
             "CHATMOCK_PROVIDER",
             "claude",
             "claude",
-            ": give one of chatgpt, grok, openrouter, qwen, dashscope, compatible, demo",
+            ": give one of chatgpt, grok, openrouter, qwen, dashscope, compatible, ollama, demo",
         ),
         (
             "CHATMOCK_CORS_ORIGINS",
@@ -468,6 +473,21 @@ KEY = Secret("key")
         (
             {"provider": "compatible"}, {"CHATMOCK_COMPATIBLE_API_KEY": "x"},
             "--provider=compatible needs CHATMOCK_COMPATIBLE_BASE_URL",
+        ),
+        (
+            {"ollama_port": "8000"}, {},
+            "--ollama-port=8000 is a port that chatmock listens on already: give it one of its own",
+        ),
+        ({"provider": "ollama"}, {}, "--provider=ollama needs CHATMOCK_OLLAMA_UPSTREAM"),
+        (
+            {"ollama_upstream": "http://localhost:11434", "ollama_port": "11434"}, {},
+            ("--ollama-upstream is where chatmock itself listens: move the real Ollama to another port"
+            " (OLLAMA_HOST=127.0.0.1:11435, say) and give its address"),
+        ),
+        (
+            {}, {"CHATMOCK_OLLAMA_UPSTREAM": "http://127.0.0.2:8000/"},
+            ("CHATMOCK_OLLAMA_UPSTREAM is where chatmock itself listens: move the real Ollama to another port"
+            " (OLLAMA_HOST=127.0.0.1:11435, say) and give its address"),
         ),
     ],
 )  # fmt: skip

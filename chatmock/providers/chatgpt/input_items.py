@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import attrs
+
 from chatmock.conversation import (
     Attachment,
     Image,
     Message,
     Part,
+    Reasoning,
     RefusalText,
     Role,
     Text,
@@ -68,6 +71,25 @@ def input_items(
     return writer.items or [_message("user", [{"type": "input_text", "text": " "}])]
 
 
+@attrs.define
+class _Step:
+    """What was thought in one go, and what it led to."""
+
+    thought: list[Item] = attrs.field(factory=list)
+    content: list[Item] = attrs.field(factory=list)
+    calls: list[Item] = attrs.field(factory=list)
+
+    @property
+    def leads(self) -> bool:
+        """Whether it has led to anything."""
+        return bool(self.content or self.calls)
+
+    def items(self, role: Role) -> list[Item]:
+        """Its items. Thinking that led to nothing is left out: the backend wants to see what came of it."""
+        said = [_message(_ROLES[role], self.content)] if self.content else []
+        return [*self.thought, *said, *self.calls] if self.leads else []
+
+
 class _Writer:
     __slots__ = ("_ids", "_names", "_reads_images", "items", "orphans")
 
@@ -80,22 +102,27 @@ class _Writer:
         """Where results without a call stand, and the id each of them has."""
 
     def add(self, message: Message, where: str) -> None:
-        """Write *message*: what was said before the calls it led to, and after the results it goes with."""
-        content: list[Item] = []
-        calls: list[Item] = []
-        results: list[Item] = []
+        """Write *message*: what was said before the calls it led to, and after the results it goes with. Thinking goes before
+        what it led to; without a seal it is left out, for it would be a text like any other."""
+        step, written, results = _Step(), [], []
         for position, part in enumerate(message.parts):
             match part:
+                case Reasoning(sealed=""):
+                    continue
+                case Reasoning():
+                    if step.leads:
+                        written += step.items(message.role)
+                        step = _Step()
+                    step.thought.append(_reasoning(part))
                 case ToolCall():
-                    calls.append(self._call(part))
+                    step.calls.append(self._call(part))
                 case ToolResult():
-                    results.extend(self._result(part, message.name, where))
+                    results += self._result(part, message.name, where)
                 case _:
-                    content.extend(self._content(part, message.role, f"{where}.content[{position}]"))
-        if content and message.role == "tool":
+                    step.content += self._content(part, message.role, f"{where}.content[{position}]")
+        if step.content and message.role == "tool":
             raise bad_request(f"{where!r} needs the 'tool_call_id' it answers.", f"{where}.tool_call_id")
-        said = [_message(_ROLES[message.role], content)] if content else []
-        self.items += [*results, *said, *calls]
+        self.items += [*results, *written, *step.items(message.role)]
 
     def _call(self, call: ToolCall) -> Item:
         return {
@@ -165,6 +192,12 @@ def _file(file: object, where: str) -> Item:
         f"{where!r} needs a 'file' with a 'file_id', or with 'filename' and 'file_data'.",
         param=f"{where}.file",
     )
+
+
+def _reasoning(thinking: Reasoning) -> Item:
+    """*thinking*, which has a seal. Its id stays here: the backend, which keeps nothing, would look for it."""
+    summary = [{"type": "summary_text", "text": thinking.text}] if thinking.text else []
+    return {"type": "reasoning", "summary": summary, "encrypted_content": thinking.sealed}
 
 
 def _message(role: str, content: list[Item]) -> Item:

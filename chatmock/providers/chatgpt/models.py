@@ -86,6 +86,8 @@ def _model(entry: _Entry) -> Model:
         listed=entry.visibility == "list",
         efforts=tuple(level.effort for level in entry.supported_reasoning_levels or ()),
         inputs=tuple(entry.input_modalities or ()),
+        thinks=None if entry.supported_reasoning_levels is None else bool(entry.supported_reasoning_levels),
+        calls_tools=True,
         service_tiers=tuple(tier.id for tier in entry.service_tiers or ()),
         parallel_tool_calls=entry.supports_parallel_tool_calls,
         verbosity=entry.support_verbosity,

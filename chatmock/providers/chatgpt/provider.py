@@ -15,6 +15,8 @@ from chatmock.providers.chatgpt.errors import read_refusal
 from chatmock.providers.chatgpt.hosted_tools import without_hosted_tools
 from chatmock.providers.chatgpt.models import PRESUMED, SUFFIXES, read_models
 from chatmock.providers.chatgpt.request import Defaults, build, original_names
+from chatmock.providers.chatgpt.responses_request import ECHOED, HIDDEN, without_default_search
+from chatmock.providers.chatgpt.seals import SEALS_NOTE, refuses_seals, without_seals
 from chatmock.providers.interface import (
     IGNORED,
     Amendment,
@@ -23,9 +25,12 @@ from chatmock.providers.interface import (
     Passage,
     StreamDecoder,
     UpstreamRequest,
+    passes,
 )
 from chatmock.providers.output_limits import MAX_TOKENS_NOTE, LimitedDecoder, kept_to
 from chatmock.providers.responses_decoder import ResponsesDecoder
+from chatmock.providers.responses_echo import Echo
+from chatmock.providers.responses_passage import ResponsesPassage
 
 
 @attrs.frozen
@@ -42,6 +47,7 @@ class ChatGPT:
     retired: Mapping[str, str] = attrs.field(factory=dict, init=False)
     presumed: Sequence[Model] = attrs.field(default=PRESUMED, init=False)
     efforts: Sequence[str] = attrs.field(default=SUFFIXES, init=False)
+    embedder: None = attrs.field(default=None, init=False)
 
     def request(self, chat: ChatRequest, credential: Credential) -> UpstreamRequest:
         """The HTTP request that asks *chat*: always a stream, for the backend knows nothing else."""
@@ -61,12 +67,18 @@ class ChatGPT:
         return UpstreamRequest("POST", url, headers, jsontext.dumps(asked.body), stream=True, notes=notes)
 
     def amend(self, chat: ChatRequest, refusal: Refusal) -> Amendment | None:
-        """One more try: the same after an empty answer, without web search where that may be what was refused."""
+        """One more try: the same after an empty answer, without the thinking that cannot be read, without web search where
+        that may be what was refused."""
         if refusal.code == "upstream_empty":
             return Amendment(chat, {})
+        if refuses_seals(refusal):
+            plain = without_seals(chat)
+            note = "of earlier turns left out, for ChatGPT cannot read it"
+            return None if plain is None else Amendment(plain, {SEALS_NOTE: note})
         if refusal.kind is not Kind.BAD_REQUEST or refusal.code == "context_length_exceeded":
             return None
-        plain = without_hosted_tools(chat, self.defaults)
+        passed = passes(chat, self.wires)
+        plain = (without_default_search if passed else without_hosted_tools)(chat, self.defaults)
         return (
             None if plain is None else Amendment(plain, {"x-chatmock-web-search": "not accepted by ChatGPT"})
         )
@@ -79,8 +91,13 @@ class ChatGPT:
         return LimitedDecoder(decoder, chat.stop, chat.max_tokens)
 
     def passage(self, chat: ChatRequest, identity: Identity) -> Passage | None:
-        """None: the backend's stream lacks things that a client of its own dialect waits for."""
-        return None
+        """A fresh passage; None where the client limits the answer, which only a decoder keeps to."""
+        if chat.max_tokens is not None or chat.stop:
+            return None
+        echo = Echo.of(chat, identity, original_names(chat), ECHOED, HIDDEN)
+        return ResponsesPassage(
+            self.title, contract.RECORD_LIMIT, echo, keep=chat.keep, folds=not chat.stream
+        )
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> Refusal:
         """Read an answer that is not a success."""

@@ -1,8 +1,9 @@
 """The request that asks a conversation of ChatGPT's backend (spec chatgpt.md, 2.3, 2.4).
 
-The body holds what this module writes and nothing else: the backend refuses every field it does not know. What
+The body holds what is written here and nothing else: the backend refuses every field it does not know. What
 a client sent besides is named to it as ignored. ``stop`` and ``max_tokens`` are not among that: the backend
-does not take them, chatmock keeps to them itself.
+does not take them, chatmock keeps to them itself. A client that speaks the backend's own dialect is asked for by
+:mod:`~chatmock.providers.chatgpt.responses_request`.
 """
 
 from __future__ import annotations
@@ -10,38 +11,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
-
 from chatmock.conversation import ChatRequest, ResponseFormat
 from chatmock.errors import bad_request
 from chatmock.providers.chatgpt import contract
-from chatmock.providers.chatgpt.asked_reasoning import asked_reasoning
+from chatmock.providers.chatgpt.asked import (
+    Asked,
+    Asking,
+    assembled,
+    reads_images,
+    takes_verbosity,
+    with_tools,
+)
 from chatmock.providers.chatgpt.defaults import Defaults
 from chatmock.providers.chatgpt.hosted_tools import choice_override, hosted_tools
 from chatmock.providers.chatgpt.input_items import input_items, leading_text
 from chatmock.providers.chatgpt.offered_tools import function_tools, tool_choice
-from chatmock.providers.chatgpt.prompt_cache import cache_key, header_value
-from chatmock.providers.chatgpt.service_tier import asked_tier
+from chatmock.providers.chatgpt.responses_request import build_passed
 from chatmock.providers.chatgpt.tool_names import original_names, shortened_names
 from chatmock.providers.client_fields import ClientFields
+from chatmock.providers.interface import passes
 
 __all__ = ["Asked", "Defaults", "build", "original_names"]
 
 _UNNAMED_SCHEMA = "response"
-
-
-@attrs.frozen
-class Asked:
-    """A request for the backend, and what the client is told about it."""
-
-    body: dict[str, Any] = attrs.field(repr=False)
-    """The JSON for the responses endpoint. Shares the client's schemas and pictures: read-only."""
-    session: str
-    """The cache key, for the session header: differs from the body's only where that may not stand in a header."""
-    ignored: tuple[str, ...] = ()
-    """The client's fields that this backend cannot take, sorted, fit for a response header."""
-    notes: Mapping[str, str] = attrs.field(factory=dict)
-    """Response headers, by name in lower case, that say what was changed."""
 
 
 def build(chat: ChatRequest, account_id: str, defaults: Defaults) -> Asked:
@@ -50,31 +42,19 @@ def build(chat: ChatRequest, account_id: str, defaults: Defaults) -> Asked:
     :param account_id: whose prompt cache it is to use.
     :raises Refusal: bad request that names the field, when the backend cannot do what is asked.
     """
+    if passes(chat, (contract.WIRE,)):
+        return build_passed(chat, account_id, defaults)
     fields = ClientFields(chat.extras)
     _refuse_what_is_not_text(chat, fields)
     names = shortened_names(chat)
     lead, start = leading_text(chat.messages)
-    instructions = lead or defaults.instructions
-    key = cache_key(chat, fields, account_id, instructions)
-    inputs = () if chat.details is None else chat.details.inputs
-    body: dict[str, Any] = {
-        "model": chat.model,
-        "instructions": instructions,
-        "input": input_items(chat.messages, start, names, not inputs or "image" in inputs),
-        **_tools(chat, fields, names, defaults),
-        "store": False,
-        "stream": True,
-        "include": [contract.ENCRYPTED_REASONING],
-        "reasoning": asked_reasoning(chat, fields, defaults),
-        "prompt_cache_key": key,
-    }
-    tier = asked_tier(chat, fields, defaults)
-    if tier is not None:
-        body["service_tier"] = tier
-    text = _text(chat, fields)
-    if text:
-        body["text"] = text
-    return Asked(body, header_value(key, account_id), fields.ignored, fields.notes)
+    asking = Asking(
+        lead or defaults.instructions,
+        input_items(chat.messages, start, names, reads_images(chat)),
+        _tools(chat, fields, names, defaults),
+        _text(chat, fields),
+    )
+    return assembled(asking, chat, fields, account_id, defaults)
 
 
 def _refuse_what_is_not_text(chat: ChatRequest, fields: ClientFields) -> None:
@@ -95,19 +75,9 @@ def _refuse_what_is_not_text(chat: ChatRequest, fields: ClientFields) -> None:
 def _tools(
     chat: ChatRequest, fields: ClientFields, names: Mapping[str, str], defaults: Defaults
 ) -> dict[str, Any]:
-    """``tools`` and the fields that go with them; nothing when there are none."""
     choice = choice_override(fields) or tool_choice(chat, names)
     tools = [*function_tools(chat.tools, names), *hosted_tools(chat, fields, defaults)]
-    if not tools:
-        if choice == "required":
-            raise bad_request("'tool_choice' is required, but there are no 'tools'.", param="tool_choice")
-        return {}
-    able = chat.details is None or chat.details.parallel_tool_calls is not False
-    return {
-        "tools": tools,
-        "tool_choice": choice,
-        "parallel_tool_calls": chat.parallel_tool_calls and able,
-    }
+    return with_tools(chat, tools, choice)
 
 
 def _text(chat: ChatRequest, fields: ClientFields) -> dict[str, Any]:
@@ -117,7 +87,7 @@ def _text(chat: ChatRequest, fields: ClientFields) -> dict[str, Any]:
         text["format"] = _format(chat.response_format)
     verbosity = fields.take_word("verbosity", contract.VERBOSITIES)
     if verbosity is not None:
-        if chat.details is None or chat.details.verbosity is not False:
+        if takes_verbosity(chat):
             text["verbosity"] = verbosity
         else:
             fields.ignore("verbosity")

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from chatmock.conversation import ChatRequest, ToolCall
-from chatmock.providers.chatgpt.contract import MOST_NAME_CHARS
+from chatmock.providers.chatgpt.contract import MOST_NAME_CHARS, WIRE
+from chatmock.providers.responses_items import CALL_KINDS
 
+_TOOLS = ("function", "custom")
 _DIGEST_CHARS = 12
 
 
@@ -30,13 +33,34 @@ def original_names(chat: ChatRequest) -> Mapping[str, str]:
     return {short: name for name, short in shortened_names(chat).items()}
 
 
+def renamed(value: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """A copy of *value*, a tool or what names one, with the name that goes upstream."""
+    name = value.get("name")
+    return {**value, "name": names.get(name, name)} if isinstance(name, str) else dict(value)
+
+
 def _names(chat: ChatRequest) -> Iterator[str]:
+    if chat.source is not None and chat.source.wire == WIRE:
+        yield from _passed_names(chat.source.body)
     for tool in chat.tools:
         yield tool.name
     for message in chat.messages:
         for part in message.parts:
             if isinstance(part, ToolCall):
                 yield part.name
+
+
+def _passed_names(body: Mapping[str, Any]) -> Iterator[str]:
+    """The names in a request of the backend's own dialect: in its tools, and in the items of its input that call some."""
+    for field, kinds in (("tools", _TOOLS), ("input", CALL_KINDS)):
+        listed = body.get(field)
+        for value in listed if isinstance(listed, list) else ():
+            if (
+                isinstance(value, Mapping)
+                and value.get("type") in kinds
+                and isinstance(value.get("name"), str)
+            ):
+                yield value["name"]
 
 
 def _shorten(name: str, taken: set[str]) -> str:

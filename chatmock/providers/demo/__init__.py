@@ -22,13 +22,13 @@ from chatmock.providers.interface import (
     Amendment,
     Credential,
     Headers,
+    Passage,
     StreamDecoder,
     UpstreamRequest,
     passes,
 )
 from chatmock.providers.openai_compatible import WIRE, OpenAICompatible
 from chatmock.providers.openai_differences import Differences
-from chatmock.providers.openai_passage import ChatPassage
 
 __all__ = ["Demo", "Script", "script"]
 
@@ -53,6 +53,7 @@ class Demo:
     retired: Mapping[str, str] = attrs.field(factory=dict, init=False)
     presumed: Sequence[Model] = attrs.field(default=(), init=False)
     efforts: Sequence[str] = attrs.field(default=(), init=False)
+    embedder: None = attrs.field(default=None, init=False)
 
     def request(self, chat: ChatRequest, credential: Credential) -> UpstreamRequest:
         """Write the request that asks *chat*, with a note of the fields that mean nothing to the demo.
@@ -74,7 +75,7 @@ class Demo:
         """Make a fresh decoder."""
         return _ADAPTER.decoder(chat)
 
-    def passage(self, chat: ChatRequest, identity: Identity) -> ChatPassage:
+    def passage(self, chat: ChatRequest, identity: Identity) -> Passage:
         """Make a fresh passage."""
         return _ADAPTER.passage(chat, identity)
 

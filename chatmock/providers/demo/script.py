@@ -210,7 +210,14 @@ def _whole_choice(index: int, choice: Choice) -> dict[str, Any]:
 
 
 def _model(name: str) -> Mapping[str, Any]:
-    return {"id": name, "object": "model", "owned_by": "chatmock"}
+    return {
+        "id": name,
+        "object": "model",
+        "owned_by": "chatmock",
+        "architecture": {"input_modalities": ["text", "image"], "output_modalities": ["text"]},
+        "capabilities": {"function_calling": True},
+        "reasoning": {"mandatory": name == MODELS[1]},
+    }
 
 
 def _failure() -> Mapping[str, Any]:

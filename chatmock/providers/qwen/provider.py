@@ -74,6 +74,7 @@ class Qwen:
     retired: Mapping[str, str] = attrs.field(factory=dict, init=False)
     presumed: Sequence[Model] = attrs.field(default=(), init=False)
     efforts: Sequence[str] = attrs.field(default=contract.EFFORTS, init=False)
+    embedder: None = attrs.field(default=None, init=False)
 
     def wanted(self, chat: ChatRequest) -> Wanted:
         """Check *chat* against what the site can do.

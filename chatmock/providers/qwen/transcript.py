@@ -23,6 +23,7 @@ from chatmock.conversation import (
     ChatRequest,
     Image,
     Message,
+    Reasoning,
     RefusalText,
     Text,
     ToolCall,
@@ -165,6 +166,8 @@ class _Writer:
                     yield self._result(part, message.name, where)
                 case ToolCall(name=name, arguments=arguments):
                     calls.append(call_text(name, arguments))
+                case Reasoning():
+                    pass  # the site keeps the model's thinking itself, and takes none back
                 case _:
                     texts.append(self._text(part, f"{where}.content[{position}]"))
         if texts or not message.parts:

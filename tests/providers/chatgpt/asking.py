@@ -15,6 +15,7 @@ from chatmock.conversation import (
     Image,
     Message,
     Part,
+    Reasoning,
     RefusalText,
     ResponseFormat,
     Role,
@@ -71,6 +72,7 @@ def function(name: str, **more: Any) -> dict[str, Any]:
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 names = st.one_of(st.text("abc_", min_size=1, max_size=3), st.integers(60, 90).map(lambda n: "n" * n))
 ids = st.sampled_from(["", "a", "b", "call_chatmock_1", "i" * 65])
+thoughts = st.builds(Reasoning, texts, st.sampled_from(["", "seal"]), ids)
 says = st.one_of(texts.map(Text), texts.map(RefusalText))
 shows = st.one_of(
     st.builds(
@@ -93,7 +95,7 @@ messages = st.one_of(
     message("developer", says),
     message("user", st.one_of(says, shows)),
     message("user", st.one_of(says, results)),
-    message("assistant", st.one_of(says, st.builds(ToolCall, ids, names, texts))),
+    message("assistant", st.one_of(says, thoughts, st.builds(ToolCall, ids, names, texts))),
     message("tool", results),
 )
 

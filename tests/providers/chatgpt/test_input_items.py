@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chatmock.conversation import ChatRequest, Image, Message, Text, ToolCall, ToolResult
+from chatmock.conversation import ChatRequest, Image, Message, Reasoning, Text, ToolCall, ToolResult
 from chatmock.model import Model
 from tests.providers.chatgpt.asking import HELLO, asked, body, parsed, refusal
 
@@ -245,3 +245,50 @@ def test_the_client_s_picture_is_not_copied() -> None:
     url = "data:image/png;base64," + "QUJD" * 1000
     given = of(Message("user", (Image(url),)))
     assert given[0]["content"][0]["image_url"] is url
+
+
+def thought(value: str, text: str = "") -> dict[str, Any]:
+    summary = [{"type": "summary_text", "text": text}] if text else []
+    return {"type": "reasoning", "summary": summary, "encrypted_content": value}
+
+
+def test_sealed_thinking_goes_before_what_it_led_to() -> None:
+    said = (
+        Reasoning("Look first.", "one", "rs_1"),
+        Text("I look."),
+        ToolCall("c", "add", "{}"),
+        Reasoning("", "two"),
+        ToolCall("d", "add", "{}"),
+    )
+    results = Message("user", (ToolResult("c", (Text("1"),)), ToolResult("d", (Text("2"),))))
+    given = of(Message("user", (Text("Hi"),)), Message("assistant", said), results)
+    assert given[1:] == [
+        thought("one", "Look first."),
+        says("assistant", "I look."),
+        call("c"),
+        thought("two"),
+        call("d"),
+        output("c", "1"),
+        output("d", "2"),
+    ]
+
+
+def test_thinking_without_a_seal_or_without_an_outcome_is_left_out() -> None:
+    hello = Message("user", (Text("Hi"),))
+    assert of(hello, Message("assistant", (Reasoning("Hm"), Text("Hi")))) == [
+        says("user", "Hi"),
+        says("assistant", "Hi"),
+    ]
+    assert of(hello, Message("assistant", (Text("Hi"), Reasoning("Hm", "seal")))) == [
+        says("user", "Hi"),
+        says("assistant", "Hi"),
+    ]
+    assert of(hello, Message("assistant", (Reasoning("Hm", "seal"),))) == [says("user", "Hi")]
+    several = Message("assistant", (Reasoning("", "one"), Reasoning("", "two"), Text("Hi")))
+    assert of(hello, several)[1:] == [thought("one"), thought("two"), says("assistant", "Hi")]
+
+
+def test_unsealed_thinking_does_not_part_what_belongs_together() -> None:
+    said = Message("assistant", (ToolCall("c", "add", "{}"), Reasoning("Hm"), Text("I add.")))
+    given = of(Message("user", (Text("Hi"),)), said, Message("tool", (ToolResult("c", (Text("1"),)),)))
+    assert given[1:3] == [says("assistant", "I add."), call("c")]

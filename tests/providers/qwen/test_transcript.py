@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatmock.conversation import ChatRequest, Image, Message, Part, RefusalText, Text, ToolCall, ToolResult
+from chatmock.conversation import (
+    ChatRequest,
+    Image,
+    Message,
+    Part,
+    Reasoning,
+    RefusalText,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from chatmock.model import Model
 from chatmock.providers.qwen import transcript
 from chatmock.providers.qwen.tool_offer import Offer, offer
@@ -91,6 +101,20 @@ def test_a_whole_conversation() -> None:
         ("user", "Hello"),
         ("how to answer", f"{choice_text(made)}\n{format_text(chat.response_format)}"),
     ]
+
+
+def test_earlier_thinking_is_not_told_again() -> None:
+    def told(*said: Part) -> list[tuple[str, str]]:
+        history = (
+            Message("user", (Text("Hi"),)),
+            Message("assistant", said),
+            Message("user", (Text("Bye"),)),
+        )
+        chat = ChatRequest("m", history)
+        return parts(whole(chat, offer(chat)))
+
+    assert told(Reasoning("Hm", "seal"), Text("Hello")) == told(Text("Hello"))
+    assert "Hm" not in str(told(Reasoning("Hm")))
 
 
 def test_what_is_new_after_calls() -> None:
