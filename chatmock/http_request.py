@@ -14,6 +14,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request
 
 from chatmock.admission.client import Client
+from chatmock.dialects import Dialect
 from chatmock.dialects.refusing import dialect_of
 from chatmock.errors import Refusal
 from chatmock.heads import refuse
@@ -93,8 +94,11 @@ class BoundedRequest(Request):
             self.identify()
         self.setHeader(b"connection", b"close")
         self.setHeader(b"date", datetimeToString())
-        self.write(refuse(self, dialect_of(self.path.decode("ascii")), refusal))
+        self.write(refuse(self, self._dialect(), refusal))
         self.finish()
+
+    def _dialect(self) -> Dialect:
+        return dialect_of(self.path.decode("ascii"), self.requestHeaders.hasHeader(b"anthropic-version"))
 
     def write(self, data: bytes) -> None:
         """Write a piece of the answer; in a stream each is framed and sent in one go."""

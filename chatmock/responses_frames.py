@@ -125,11 +125,12 @@ class FrameMemory:
     def __init__(self, memory: ResponsesMemory, frame: Frame) -> None:
         self._memory = memory
         self._asked = {**{key: value for key, value in frame.items() if key not in _ENVELOPE}, "stream": True}
+        self._asks = frame.get("generate") is not False
 
     async def read(self, _: bytes) -> ChatRequest:
         """Read the frame."""
         asked, self._asked = self._asked, {}
-        return await self._memory.take(asked)
+        return await self._memory.take(asked, asks=self._asks)
 
     def keep(self, answer: bytes) -> None:
         """Keep the *answer*."""
@@ -138,7 +139,7 @@ class FrameMemory:
 
 async def prepare(desk: Desk, request: FrameRequest, memory: FrameMemory) -> None:
     """Answer a frame with ``"generate": false``: nothing is asked upstream, but the client may go on from its answer, which
-    is empty. Codex sends its instructions and tools so, before it has a question.
+    is empty. Codex sends its instructions and tools so, with an empty conversation, before it has a question.
 
     :raises Refusal: where the request would be refused before it is asked upstream.
     """

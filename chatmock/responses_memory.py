@@ -21,6 +21,7 @@ from chatmock.kept_answers.entries import KeptAnswer
 from chatmock.kept_answers.items import as_items, conversation, nothing_is_kept, previous_not_found
 from chatmock.kept_answers.live import KeptAnswers
 
+_NOTHING_SAID: Final = {"role": "user", "content": ""}
 MOST_RECENT: Final = 64 * 1024 * 1024
 """Bytes of answers of all sockets together."""
 
@@ -95,8 +96,11 @@ class ResponsesMemory:
         """
         return await self.take(read_object(body))
 
-    async def take(self, asked: Mapping[str, Any]) -> ChatRequest:
-        """Read a request's decoded JSON; see :meth:`read`. ``instructions`` are those of this request alone."""
+    async def take(self, asked: Mapping[str, Any], *, asks: bool = True) -> ChatRequest:
+        """Read a request's decoded JSON; see :meth:`read`. ``instructions`` are those of this request alone.
+
+        :param asks: whether an answer is wanted; else the conversation may still be empty.
+        """
         body = dict(asked)
         store = body.get("store")
         if store is None or isinstance(store, bool):  # else it is refused as it is
@@ -105,10 +109,11 @@ class ResponsesMemory:
         previous = body.get("previous_response_id")
         if isinstance(previous, str) and isinstance(body.get("input"), str | list | None):
             body["input"] = [*await self._before(previous), *as_items(body.get("input"))]
-        chat = parse_object(body)
+        is_empty = not asks and body.get("input") in (None, "", [])
+        chat = parse_object({**body, "input": [_NOTHING_SAID]} if is_empty else body)
         keep = self._stores or self._beside is not None
         if keep:
-            self._input = jsontext.dumps(as_items(body["input"]))
+            self._input = jsontext.dumps(as_items(body.get("input")))
         return attrs.evolve(chat, keep=keep)
 
     def keep(self, answer: bytes) -> None:

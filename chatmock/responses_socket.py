@@ -13,7 +13,6 @@ Whoever leaves has its request cancelled. A key is looked at again for each fram
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from typing import Any, Final
 
@@ -42,12 +41,11 @@ from chatmock.responses_frames import (
     prepare,
 )
 from chatmock.responses_memory import RecentAnswers, ResponsesMemory, SocketAnswers
+from chatmock.socket_wire import VERSION, Silent, Wire, handshake_key
 
 NORMAL: Final = 1000
 GOING_AWAY: Final = 1001
 REFUSED: Final = 1008
-_KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
-_VERSION: Final = b"13"
 _log = Logger(namespace="chatmock.responses")
 
 
@@ -84,7 +82,7 @@ class ResponsesSockets:
         self.open: set[ResponsesSocket] = set()
         self._factory = WebSocketServerFactory(server="chatmock", reactor=desk.clock)
         self._factory.setProtocolOptions(
-            versions=[int(_VERSION)],
+            versions=[int(VERSION)],
             webStatus=False,
             maxFramePayloadSize=max_message_bytes,
             maxMessagePayloadSize=max_message_bytes,
@@ -101,18 +99,18 @@ class ResponsesSockets:
 
         :raises Refusal: when it does not ask for one in the form of RFC 6455.
         """
-        key = _handshake_key(request)
+        key = handshake_key(request)
         request.setResponseCode(101)
         channel = request.channel
         socket = ResponsesSocket(self, request)
         socket.factory = self._factory
         self.open.add(socket)
         channel.hand_over(request, socket)
-        socket.makeConnection(_Wire(channel))  # type: ignore[no-untyped-call]
+        socket.makeConnection(Wire(channel))  # type: ignore[no-untyped-call]
         # Of the head only what Autobahn has to know: the rest was judged, and is not to be judged again by other rules.
         socket.dataReceived(
             b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Version: %b\r\nSec-WebSocket-Key: %b\r\n\r\n" % (_VERSION, key)
+            b"Sec-WebSocket-Version: %b\r\nSec-WebSocket-Key: %b\r\n\r\n" % (VERSION, key)
         )
         return Deferred(lambda _: None)
 
@@ -124,86 +122,13 @@ class ResponsesSockets:
         await DeferredList(gone)
 
 
-def _handshake_key(request: Any) -> bytes:
-    """The ``Sec-WebSocket-Key`` of *request*.
-
-    :raises Refusal: when it does not ask for a WebSocket.
-    """
-    fields = request.requestHeaders
-    if b"websocket" not in _tokens(fields, b"upgrade") or b"upgrade" not in _tokens(fields, b"connection"):
-        request.setHeader(b"allow", b"POST")
-        request.setHeader(b"upgrade", b"websocket")
-        raise Refusal(Kind.METHOD_NOT_ALLOWED, "This path answers POST, and WebSockets (Upgrade: websocket).")
-    if fields.getRawHeaders(b"sec-websocket-version", ()) != [_VERSION]:
-        request.setHeader(b"sec-websocket-version", _VERSION)
-        raise bad_request("Sec-WebSocket-Version must be 13.", code="invalid_handshake")
-    keys = fields.getRawHeaders(b"sec-websocket-key", ())
-    if (
-        request.method != b"GET"
-        or request.clientproto != b"HTTP/1.1"
-        or len(keys) != 1
-        or not _KEY.fullmatch(keys[0])
-        or request.content.read(1)
-    ):
-        raise bad_request(
-            "A WebSocket begins with GET over HTTP/1.1, one Sec-WebSocket-Key and no body.",
-            code="invalid_handshake",
-        )
-    found: bytes = keys[0]
-    return found
-
-
-def _tokens(fields: Any, name: bytes) -> set[bytes]:
-    return {each.strip().lower() for value in fields.getRawHeaders(name, ()) for each in value.split(b",")}
-
-
-class _Wire:
-    """The channel's connection as Autobahn sees it: it ends politely in any case, within the channel's deadlines."""
-
-    def __init__(self, channel: Any) -> None:
-        self._channel = channel
-
-    def write(self, data: bytes) -> None:
-        self._channel.transport.write(data)
-
-    def getPeer(self) -> Any:
-        return self._channel.transport.getPeer()
-
-    def loseConnection(self) -> None:
-        self._channel.loseConnection()
-
-    abortConnection = loseConnection
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        self._channel.registerProducer(producer, streaming)
-
-    def unregisterProducer(self) -> None:
-        self._channel.unregisterProducer()
-
-    @property
-    def is_stalled(self) -> bool:
-        """Whether the client has not taken yet what was sent to it."""
-        return bool(self._channel.is_stalled)
-
-
-class _Silent:
-    """Takes Autobahn's log lines, which may have in them what a client sends."""
-
-    def __getattr__(self, name: str) -> Any:
-        return _say_nothing
-
-
-def _say_nothing(*_: object, **__: object) -> None:
-    """Log nothing."""
-
-
 class ResponsesSocket(WebSocketServerProtocol):
     """One client's socket.
 
     :param head: the request that it began with.
     """
 
-    log = _Silent()
+    log = Silent()
 
     def __init__(self, sockets: ResponsesSockets, head: Any) -> None:
         super().__init__()
@@ -387,9 +312,9 @@ class ResponsesSocket(WebSocketServerProtocol):
         return FrameRequest(self._head, self._wire, self.send, self._desk.clock.seconds())
 
     @property
-    def _wire(self) -> _Wire:
+    def _wire(self) -> Wire:
         wire: Any = self.transport
-        assert isinstance(wire, _Wire), "it is made with one"
+        assert isinstance(wire, Wire), "it is made with one"
         return wire
 
     def _look(self) -> None:

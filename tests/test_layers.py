@@ -30,7 +30,7 @@ LAYERS: list[list[str]] = [
     ["qwen_calls", "http_request", "connection_counts", "access_log", "routing"],
     ["qwen_account", "keys", "http_terms", "kept_answers"],
     ["http_channel", "exchange", "metrics", "responses_memory"],
-    ["table", "surface", "responses_frames", "embedding", "moved_ollama"],
+    ["table", "surface", "responses_frames", "socket_wire", "embedding", "moved_ollama"],
     ["responses_socket"],
     ["listening", "routes", "responses_routes", "ollama_routes", "anthropic_routes", "ollama_root"],
     ["service"],

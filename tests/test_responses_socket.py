@@ -123,12 +123,12 @@ async def test_only_the_last_answers_are_remembered(socket: SocketClient, upstre
     await socket.ask(store=False, previous_response_id=ids[1])
 
 
-async def test_warming_up_asks_nobody(socket: SocketClient, upstream: OpenAIServer) -> None:
+@pytest.mark.parametrize("said_before", [True, False])
+async def test_warming_up_asks_nobody(
+    socket: SocketClient, upstream: OpenAIServer, said_before: bool
+) -> None:
     """As Codex does before its first question."""
-    socket.create(input=[], instructions="Be brief.", generate=False, store=False)
-    error = await socket.error()
-    assert error["status"] == 400, "an empty conversation is none"
-    context = [{"role": "developer", "content": "Be brief."}]
+    context: list[Any] = [{"role": "developer", "content": "Be brief."}] if said_before else []
     socket.create(input=context, generate=False, store=False)
     frames = await socket.answer()
     assert [frame["type"] for frame in frames] == [
@@ -141,7 +141,9 @@ async def test_warming_up_asks_nobody(socket: SocketClient, upstream: OpenAIServ
     assert upstream.chats() == []
     upstream.reply(text_stream("Hello."))
     await socket.ask(previous_response_id=warm["id"], store=False)
-    assert asked(upstream) == [("developer", "Be brief."), ("user", "Hi")]
+    assert asked(upstream) == [("developer", "Be brief.")] * said_before + [("user", "Hi")]
+    error = await socket.refused(input=[])
+    assert error["error"]["param"] == "input", "where an answer is wanted there is something to be answered"
 
 
 async def test_warming_up_is_refused_as_a_request_would_be(start: Start) -> None:

@@ -167,6 +167,10 @@ def read_keep_alive(value: float | str) -> float:
     return -seconds if value.startswith("-") else seconds
 
 
+_THINKS: Final = "medium"
+"""The effort that ``true`` stands for: some upstreams think only when they are asked for one."""
+
+
 def _thinking(think: bool | str | None) -> dict[str, Any]:
     """How much is to be thought, and whether that is shown: it is unless the client says no."""
     if think is False:
@@ -176,7 +180,7 @@ def _thinking(think: bool | str | None) -> dict[str, Any]:
             f'invalid think value: "{think[:50]}" (must be "high", "medium", "low", "max", true, or false)',
             param="think",
         )
-    effort = think if isinstance(think, str) else None
+    effort = think if isinstance(think, str) else _THINKS if think else None
     return {"thinking": "reasoning-content", "reasoning_effort": effort}
 
 

@@ -51,8 +51,6 @@ def amend(chat: ChatRequest, refusal: Refusal) -> Amendment | None:
     blames_effort = "think" in refusal.message or "reasoning" in refusal.message
     if refusal.kind is not Kind.BAD_REQUEST or not blames_effort or chat.reasoning_effort is None:
         return None
-    if passes(chat, NATIVE):
-        return None  # an Ollama refuses its own clients too
     return Amendment(without_fields(chat, ["reasoning_effort"]), {IGNORED: "reasoning_effort"})
 
 
@@ -67,6 +65,7 @@ DIFFERENCES: Final = Differences(
     title=TITLE,
     key_setting=SETTING,
     embedding_formats=("float",),
+    efforts=("low", "medium", "high", "max"),
     facts=facts,
     prepare=prepare,
     amend=amend,
@@ -121,8 +120,8 @@ class Ollama:
         )
 
     def amend(self, chat: ChatRequest, refusal: Refusal) -> Amendment | None:
-        """A request without its effort, where that was refused."""
-        return self._openai.amend(chat, refusal)
+        """A request without its effort, where that was refused; an Ollama refuses its own clients too."""
+        return None if passes(chat, NATIVE) else self._openai.amend(chat, refusal)
 
     def decoder(self, chat: ChatRequest) -> StreamDecoder:
         """A fresh decoder of what the ``/v1`` answers."""

@@ -29,6 +29,7 @@ from chatmock.providers.openai_models import read_models
 from chatmock.providers.openai_passage import ChatPassage
 from chatmock.providers.openai_request import request_body
 from chatmock.providers.output_limits import LimitedDecoder
+from chatmock.providers.translated import both, fitted, without_effort
 
 WIRE = "openai-chat"
 _PLAIN_REFUSALS = frozenset(range(400, 500)) - {402, 408, 429}
@@ -77,6 +78,9 @@ class OpenAICompatible:
     def request(self, chat: ChatRequest, credential: Credential) -> UpstreamRequest:
         """The HTTP request that asks *chat*: a stream when the client wants one or speaks another dialect."""
         prepared = self.differences.prepare(chat)
+        if not passes(chat, self.wires):
+            fit = fitted(prepared.chat, self.differences.efforts)
+            prepared = Amendment(fit.chat, both(prepared.notes, fit.notes))
         stream = chat.stream or chat.force_stream or not passes(chat, self.wires)
         native = self._native(chat)
         path = "/chat/completions" if native is None else native.path
@@ -96,7 +100,10 @@ class OpenAICompatible:
 
     def amend(self, chat: ChatRequest, refusal: Refusal) -> Amendment | None:
         """A changed request worth one more try, where this upstream's faults are known to have one."""
-        return self.differences.amend(chat, refusal)
+        amendment = self.differences.amend(chat, refusal)
+        if amendment is None and not passes(chat, self.wires):
+            amendment = without_effort(chat, refusal)
+        return amendment
 
     def decoder(self, chat: ChatRequest) -> StreamDecoder:
         """A fresh decoder, which looks for the stop sequences where the client wants to know which one was met."""

@@ -66,6 +66,8 @@ class Differences:
     """The forms in which it gives embeddings: ``float``, ``base64``; empty where it makes none."""
     facts: Callable[[ErrorFacts], ErrorFacts] = same_facts
     """Corrects the status and code of an error by what its text says."""
+    efforts: Sequence[str] = ("low", "medium", "high")
+    """The reasoning efforts that a model is thought to have which lists none."""
     finish_reason: Callable[[str, str | None], str] = same_reason
     """The true finish reason, from the one given and the model maker's own."""
     native: Mapping[str, NativeWire] = attrs.field(factory=dict)

@@ -85,7 +85,7 @@ def test_the_tag_that_stands_for_none(name: str, otherwise: str | None) -> None:
     ("think", "thinking", "effort", "least"),
     [
         (None, "reasoning-content", None, False),
-        (True, "reasoning-content", None, False),
+        (True, "reasoning-content", "medium", False),
         (False, "none", None, True),
         ("low", "reasoning-content", "low", False),
         ("max", "reasoning-content", "max", False),

@@ -219,3 +219,11 @@ def test_two_daemons_use_one_file(trial: Trial) -> None:
     first.write([answer("a")], NOW)
     second.write([answer("b")], NOW)
     assert found(first, "a", "b") == found(second, "a", "b") == ["a", "b"]
+
+
+def test_the_disk_gets_back_what_goes(trial: Trial) -> None:
+    file = trial.open()
+    file.write([answer(id, size=100_000) for id in "abcde"], NOW)
+    file.forget_old(NOW + 31 * DAY)
+    file.close()
+    assert trial.path.stat().st_size < 100_000

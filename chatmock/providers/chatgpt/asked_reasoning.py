@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from chatmock.conversation import ChatRequest
 from chatmock.errors import bad_request
 from chatmock.providers.chatgpt.contract import SUMMARIES
 from chatmock.providers.chatgpt.defaults import Defaults
-from chatmock.providers.chatgpt.models import EFFORTS
 from chatmock.providers.client_fields import ClientFields, one_of
-
-EFFORT_NOTE = "x-chatmock-effort"
-"""The response header for a client whose wish the model cannot follow."""
+from chatmock.providers.efforts import EFFORT_NOTE, EFFORTS, nearest
 
 _READ = ("effort", "summary")
 
@@ -33,22 +30,6 @@ def asked_reasoning(chat: ChatRequest, fields: ClientFields, defaults: Defaults)
     if asked != "none":
         reasoning["summary"] = asked
     return reasoning
-
-
-def nearest(wanted: str, listed: Sequence[str]) -> str:
-    """The effort of *listed* that is nearest to *wanted*; of two, the lesser. Where none compares, *wanted* itself.
-
-    Not to think at all is another thing than to think little: ``none`` is chosen for ``none`` only, or where
-    there is nothing else.
-    """
-    if wanted in listed or wanted not in EFFORTS:
-        return wanted
-    ranks = [EFFORTS.index(effort) for effort in listed if effort in EFFORTS]
-    thinking = [rank for rank in ranks if EFFORTS[rank] != "none"] or ranks
-    if not thinking:
-        return wanted
-    rank = EFFORTS.index(wanted)
-    return EFFORTS[min(thinking, key=lambda other: (abs(other - rank), other))]
 
 
 def _wishes(chat: ChatRequest, fields: ClientFields) -> Iterator[tuple[object, str]]:

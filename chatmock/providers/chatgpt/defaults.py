@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from chatmock.providers.chatgpt.contract import SUMMARIES
-from chatmock.providers.chatgpt.models import EFFORTS
+from chatmock.providers.efforts import EFFORTS
 
 
 @attrs.frozen

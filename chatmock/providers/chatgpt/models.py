@@ -11,8 +11,6 @@ from chatmock.jsontext import JSONError, Struct
 from chatmock.model import Model
 from chatmock.providers.chatgpt.contract import TITLE
 
-EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra")
-"""Every effort there is, the least first; each model lists its own."""
 SUFFIXES: Final = ("minimal", "low", "medium", "high", "xhigh")
 """Efforts that a name may end in although its model does not list them; ``max`` and the like are parts of names."""
 
