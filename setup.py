@@ -41,7 +41,7 @@ setup(
     package_data={"chatmock": ["py.typed"]},
     install_requires=[
         "attrs >= 24.2",
-        "autobahn >= 25.12",
+        "autobahn >= 26.10",
         "cryptography >= 46",
         "klein >= 24.8",
         "msgspec >= 0.20",

@@ -7,8 +7,6 @@ coroutine wherever it stands: in the queue, between tries, before the upstream's
 
 from __future__ import annotations
 
-import secrets
-import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -25,12 +23,13 @@ from chatmock.admission.limits import Limits
 from chatmock.admission.slots import Slots, Turn
 from chatmock.admission.tries import tried
 from chatmock.answer import Answer
-from chatmock.conversation import ChatRequest, Identity
+from chatmock.conversation import ChatRequest
 from chatmock.dialects import Dialect
 from chatmock.discovery import Discovery
 from chatmock.errors import Refusal, bad_request, fault_of_ours
 from chatmock.events import Failed, Finished
 from chatmock.heads import query_argument, refuse, session_of, set_whole
+from chatmock.identities import new_identity
 from chatmock.providers.client_fields import with_ignored
 from chatmock.providers.interface import IGNORED, passes
 from chatmock.relay import BodyRelay
@@ -125,7 +124,7 @@ class Exchange:
         self._request: Any = request  # IRequest names neither producers nor the transport
         self._dialect = dialect
         self._memory = memory
-        self._identity = _new_identity()
+        self._identity = new_identity()
         self._chat = _NOTHING_ASKED
         self._notes: dict[str, str] = {}
         self._reply = StreamReply(request, dialect, desk.clock, self._notes, self._forget_what_was_asked)
@@ -302,14 +301,6 @@ class Exchange:
         self._forget_what_was_asked()
         set_whole(self._request, self._dialect, len(body), self._notes)
         return await written(body, self._request)
-
-
-def _new_identity() -> Identity:
-    began = time.monotonic_ns()
-    now = time.time_ns()
-    return Identity(
-        secrets.token_hex(12), now // 1_000_000_000, lambda: time.monotonic_ns() - began, created_ns=now
-    )
 
 
 def _in_place(turn: Turn) -> str:

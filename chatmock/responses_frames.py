@@ -8,7 +8,6 @@ stream, one a frame. What is refused is ``{"type": "error", "status": 429, "stat
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any, Final
@@ -16,13 +15,14 @@ from typing import Any, Final
 import attrs
 
 from chatmock import jsontext
-from chatmock.conversation import ChatRequest, Identity
+from chatmock.conversation import ChatRequest
 from chatmock.dialects import OpenAIResponses
 from chatmock.errors import Refusal
 from chatmock.events import Finished, Opened
 from chatmock.exchange import Desk
 from chatmock.framing import SSEParser
 from chatmock.heads import query_argument, refuse
+from chatmock.identities import new_identity
 from chatmock.responses_memory import ResponsesMemory
 from chatmock.transcoding import WHOLE_ANSWER_LIMIT
 
@@ -148,7 +148,7 @@ async def prepare(desk: Desk, request: FrameRequest, memory: FrameMemory) -> Non
     provider = query_argument(request, b"provider")  # type: ignore[arg-type]  # as much of a request as it needs
     to = await desk.router.route(chat.model, chat.otherwise, provider, request.client.key)
     chat = attrs.evolve(chat, model=to.model, asked_model=to.asked, details=to.details)
-    encoder = DIALECT.encoder(chat, Identity(secrets.token_hex(12), int(time.time())))
+    encoder = DIALECT.encoder(chat, new_identity())
     records = encoder.encode([Opened(), Finished(("stop",))])
     if encoder.answer is not None:
         memory.keep(encoder.answer)

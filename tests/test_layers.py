@@ -27,7 +27,7 @@ LAYERS: list[list[str]] = [
     ["account", "login_files", "issuer", "usage_record", "qwen_uploads", "qwen_turns", "tls", "owner_key"],
     ["heads", "whole_body", "credentials", "catalogue_file", "qwen_stops", "readiness", "daemon_client"],
     ["admission", "discovery", "relay", "stream_reply", "chatgpt_account", "qwen_answer"],
-    ["qwen_calls", "http_request", "connection_counts", "access_log", "routing"],
+    ["qwen_calls", "http_request", "connection_counts", "access_log", "routing", "identities"],
     ["qwen_account", "keys", "http_terms", "kept_answers"],
     ["http_channel", "exchange", "metrics", "responses_memory"],
     ["table", "surface", "responses_frames", "socket_wire", "embedding", "moved_ollama"],

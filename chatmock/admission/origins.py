@@ -31,7 +31,7 @@ _ALLOWED_HEADERS = (
     b" x-stainless-runtime-version, x-stainless-timeout"
 )
 _PREFLIGHT: Mapping[bytes, bytes] = {
-    b"access-control-allow-methods": b"GET, POST, OPTIONS",
+    b"access-control-allow-methods": b"GET, POST, DELETE, OPTIONS",
     b"access-control-allow-headers": _ALLOWED_HEADERS,
     b"access-control-max-age": b"600",
 }

@@ -57,6 +57,8 @@ tls_cert | tls-cert | CHATMOCK_TLS_CERT | -
 tls_key | tls-key | CHATMOCK_TLS_KEY | -
 tls_port | tls-port | CHATMOCK_TLS_PORT | -
 ollama_port | ollama-port | CHATMOCK_OLLAMA_PORT | -
+responses_days | responses-days | CHATMOCK_RESPONSES_DAYS | 30
+responses_max_mb | responses-max-mb | CHATMOCK_RESPONSES_MAX_MB | 256
 log_level | log-level | CHATMOCK_LOG_LEVEL | info
 verbose | verbose | VERBOSE | off
 require_auth | require-auth | CHATMOCK_REQUIRE_AUTH | off
