@@ -20,7 +20,7 @@ EVERYTHING = {"whole": GREETING, "streamed": GREETING, "whole tool": TOLD, "stre
 @pytest.mark.parametrize("kind", ["openai", "responses", "ollama", "anthropic"])
 async def test_langchain(compatible: Daemon, upstream: OpenAIServer, tmp_path: Path, kind: str) -> None:
     upstream.answer = upstream_calling("weather", {"place": "Rome"})
-    python = program("python", "bin", "python")
+    python = program("libraries", "bin", "python")
     done = await run([python, str(HERE / "langchain_chat.py"), kind, compatible.url, "m"], tmp_path, {})
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == EVERYTHING

@@ -34,7 +34,7 @@ def roomy(start: Start, upstream: OpenAIServer) -> Daemon:
 async def test_llm(compatible: Daemon, upstream: OpenAIServer, tmp_path: Path) -> None:
     """simonw's llm: a chat, and a function of the user's as a tool."""
     upstream.answer = upstream_calling("weather", {"place": "Rome"})
-    llm = program("python", "bin", "llm")
+    llm = program("libraries", "bin", "llm")
     models = f"- model_id: mock\n  model_name: m\n  api_base: {compatible.url}/v1\n  api_key_name: mock\n  supports_tools: true\n"
     (tmp_path / "extra-openai-models.yaml").write_text(models)
     env = {"LLM_USER_PATH": str(tmp_path)}
