@@ -204,6 +204,9 @@ class ChatRequest:
     model: str
     """The model as the client named it; after routing, as the upstream knows it."""
     messages: tuple[Message, ...]
+    places: tuple[str, ...] = ()
+    """Where each of the messages stands in the client's body, for what it is told of them; empty where that is
+    ``messages[i]``."""
     asked_model: str = ""
     """The model as the client named it, set by routing unless its dialect knows better: answers name it so where the dialect wants its own name back."""
     otherwise: str | None = None
@@ -238,7 +241,7 @@ class ChatRequest:
     details: Model | None = None
     """What the catalogue says of the model, set by routing."""
     least_effort: bool = False
-    """Whether the model is to think as little as it can: routing, which knows its efforts, then sets the least one."""
+    """Whether the model is to think as little as it can, which each provider has its own way of saying."""
     model_effort: str | None = None
     """The reasoning effort that the model's name ended in; what the request itself says goes before it."""
     session: str | None = attrs.field(default=None, repr=_size)

@@ -36,6 +36,8 @@ class Discovery:
         self._clock = clock
         self._etags: dict[str, str] = {}
         self._asked: set[str] = set()
+        self._outdated: set[str] = set()
+        """Those that are being asked, and whose models have changed since."""
         self._whose = {name: account.credentials.account_id for name, account in accounts.items()}
         self._catalogues = {name: self._recall(name, account) for name, account in accounts.items()}
         self._renew_at = dict.fromkeys(accounts, float("-inf"))
@@ -70,16 +72,24 @@ class Discovery:
         return known
 
     def renew(self, name: str) -> None:
-        """Have *name* asked again by the next request: its models have changed."""
+        """Have *name* asked again by the next request, which waits for it: its models have changed.
+
+        What it is answering now may be older, and is asked for once more at once.
+        """
         self._renew_at[name] = float("-inf")
+        self._asked.discard(name)
+        if name in self._running:
+            self._outdated.add(name)
 
     def stop(self) -> None:
         """End what is being asked."""
+        self._outdated.clear()
         for running in list(self._running.values()):
             running.cancel()
 
     def _forget(self, name: str, account: Account) -> None:
         """Somebody else has logged in at *name*: what the one before could use says nothing of it."""
+        self._outdated.discard(name)
         if (running := self._running.get(name)) is not None:
             running.cancel()
         self._whose[name] = account.credentials.account_id
@@ -111,6 +121,10 @@ class Discovery:
 
     def _asked_once(self, _: Any, name: str) -> None:
         self._running.pop(name, None)
+        if name in self._outdated:
+            self._outdated.discard(name)
+            self._start(name)
+            return
         self._asked.add(name)
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:

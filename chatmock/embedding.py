@@ -6,7 +6,8 @@ it stands; what it holds then, a place in the queue, a permit, an upstream's ans
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -25,6 +26,9 @@ from chatmock.relay import BodyRelay
 from chatmock.upstream import ERROR_BODY_LIMIT, ERROR_BODY_SECONDS, is_answer, read_start, response_headers
 from chatmock.vectors import EmbeddingRequest, Embeddings
 from chatmock.whole_body import written
+
+_MOST_AT_ONCE: Final = 1024 * 1024
+"""Bytes of an answer that are read or written while everybody else waits."""
 
 
 def embed(desk: Desk, request: IRequest, form: EmbeddingForm) -> Deferred[bytes | None]:
@@ -46,14 +50,15 @@ async def _run(desk: Desk, request: Any, form: EmbeddingForm) -> bytes | None:
         request.content.close()
         name = asked.model
         desk.limits.check_embedding(asked)
-        if asked.ignored:
-            notes[IGNORED] = with_ignored("", asked.ignored)
         account, asked = await _route(desk, request, asked)
+        if asked.ignored and not _in_its_own_form(account, asked):
+            notes[IGNORED] = with_ignored("", asked.ignored)
         found = await _in_turn(desk, request, account, asked)
     except Refusal as refusal:
         refusal.model = name
         return refuse(request, form.dialect, refusal, notes)
-    body = form.complete(asked, found, int((desk.clock.seconds() - began) * 1e9))
+    took = int((desk.clock.seconds() - began) * 1e9)
+    body: bytes = await _worked_out(desk, found.size, form.complete, asked, found, took)
     set_whole(request, form.dialect, len(body), notes)
     return await written(body, request)
 
@@ -76,6 +81,12 @@ async def _route(desk: Desk, request: Any, asked: EmbeddingRequest) -> tuple[Acc
     return to.account, attrs.evolve(asked, model=to.model, asked_model=to.asked)
 
 
+def _in_its_own_form(account: Account, asked: EmbeddingRequest) -> bool:
+    """Whether the upstream is asked in the form its client asks in."""
+    embedder = account.provider.embedder
+    return embedder is not None and asked.form in embedder.forms
+
+
 def _no_embeddings(account: Account, accounts: Accounts) -> Refusal:
     """Why *account* is of no use for embeddings, and which are."""
     able = [name for name in accounts.ready if accounts.by_name[name].provider.embedder is not None]
@@ -95,10 +106,11 @@ def _no_embeddings(account: Account, accounts: Accounts) -> Refusal:
 
 
 async def _in_turn(desk: Desk, request: Any, account: Account, asked: EmbeddingRequest) -> Embeddings:
-    """Wait for a permit, and ask; where nothing is to be embedded there is nothing to ask."""
+    """Wait for a permit, and ask. Where nothing is to be embedded there is nothing to ask, but of who may be asked that way to
+    have its model in memory."""
     embedder = account.provider.embedder
     assert embedder is not None, "routed to one that has embeddings"
-    if not asked.inputs:
+    if not asked.inputs and not _in_its_own_form(account, asked):
         return Embeddings(())
     account.check(asked.model)
     turn = desk.slots.join(request.client)
@@ -122,47 +134,52 @@ async def _ask(desk: Desk, account: Account, embedder: Embedder, asked: Embeddin
 
     response, close = await account.begin(asked.model, asked, call)
     outcome: Finished | Failed | None = None
-    reading = _Reading(embedder, asked)
+    gathered = _Gathered()
     try:
         relay = BodyRelay(
-            reading, lambda _: None, desk.clock, desk.timeouts.idle, total_timeout=desk.timeouts.total
+            gathered, lambda _: None, desk.clock, desk.timeouts.idle, total_timeout=desk.timeouts.total
         )
         response.deliverBody(relay)
         outcome = await relay.done
+        if isinstance(outcome, Failed):
+            raise outcome.refusal
+        whole = bytes(gathered.body)
+        found: Embeddings = await _worked_out(desk, len(whole), embedder.read, asked, whole)
+    except Refusal as refusal:
+        outcome = Failed(refusal)
+        raise
     finally:
         close(outcome)
-    if isinstance(outcome, Failed):
-        raise outcome.refusal
-    return reading.found
+    return found
 
 
-class _Reading:
+async def _worked_out(desk: Desk, size: int, work: Callable[..., Any], *arguments: Any) -> Any:
+    """What *work* makes of *arguments*, of *size* bytes; of many in a thread, since that takes up to a second.
+
+    Who leaves meanwhile leaves it at once: a thread cannot be ended, but nobody waits for what it finds.
+    """
+    return work(*arguments) if size <= _MOST_AT_ONCE else await desk.threads(work, *arguments)
+
+
+class _Gathered:
     """The :class:`~chatmock.transcoding.Transcoder` of vectors, which nobody can read before they are whole; what there
     is too much of its relay refuses."""
 
     usage: Usage | None = None
     answer: bytes | None = None
 
-    def __init__(self, embedder: Embedder, asked: EmbeddingRequest) -> None:
-        self._embedder = embedder
-        self._asked = asked
-        self._body = bytearray()
+    def __init__(self) -> None:
+        self.body = bytearray()
         self.records = 0
         self.outcome: Finished | Failed | None = None
-        self.found = Embeddings(())
 
     def feed(self, data: bytes) -> bytes:
         """Gather."""
         self.records += 1
-        self._body += data
+        self.body += data
         return b""
 
     def close(self) -> bytes:
-        """Read what has been gathered."""
-        try:
-            self.found = self._embedder.read(self._asked, bytes(self._body))
-        except Refusal as refusal:
-            self.outcome = Failed(refusal)
-        else:
-            self.outcome = Finished(())
+        """All is there, whatever it is."""
+        self.outcome = Finished(())
         return b""

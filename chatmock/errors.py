@@ -62,6 +62,8 @@ class Refusal(Exception):
     resume: Any = None
     """Where the upstream stood, for another try of the same request (:class:`~chatmock.conversation.Resumption`);
     never for the client."""
+    quoted: str = ""
+    """The upstream's own words where they mean something to clients of its own dialect, who are told these alone."""
     retryable: bool = False
     """Whether chatmock itself may send the same request again (a passing fault upstream, nothing answered yet)."""
 
@@ -94,3 +96,9 @@ def truncated(upstream: str) -> Refusal:
         code="upstream_truncated",
         retryable=True,
     )
+
+
+def too_long(upstream: str, limit: int) -> Refusal:
+    """The upstream's answer is longer than the *limit* in bytes to which answers are held whole."""
+    message = f"{upstream} sent an answer of more than {limit} bytes."
+    return Refusal(Kind.UPSTREAM_FAILED, message, code="upstream_limit")

@@ -25,6 +25,7 @@ from chatmock.admission.tries import tried
 from chatmock.answer import Answer
 from chatmock.conversation import ChatRequest
 from chatmock.dialects import Dialect
+from chatmock.dialects.interface import ChecksTranslated
 from chatmock.discovery import Discovery
 from chatmock.errors import Refusal, bad_request, fault_of_ours
 from chatmock.events import Failed, Finished
@@ -81,6 +82,8 @@ class Desk:
     router: Router
     limits_left: Callable[[], bytes]
     """What is left of the owner's plans, as JSON."""
+    threads: Callable[..., Deferred[Any]]
+    """Runs a function that blocks: :class:`chatmock.threads.Threads`."""
 
     @property
     def accounts(self) -> Accounts:
@@ -200,11 +203,11 @@ class Exchange:
             model_effort=to.effort,
             details=to.details,
         )
-        if chat.least_effort and to.details is not None and to.details.efforts:
-            self._chat = attrs.evolve(self._chat, reasoning_effort=to.details.efforts[0])
         if chat.upstream_chat is not None and not to.account.has_chats:
             message = f"'chat_id' names a chat of an upstream that keeps some; {to.account.provider.title} does not."
             raise bad_request(message, param="chat_id")
+        if not passes(self._chat, to.account.provider.wires) and isinstance(self._dialect, ChecksTranslated):
+            self._dialect.check_translated(self._chat)
         return to.account
 
     async def _in_turn(self, account: Account) -> bytes | None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 DEFAULT_RECORD_LIMIT = 1024 * 1024
+WHOLE_ANSWER_LIMIT = 32 * 1024 * 1024
+"""Bytes of one answer, as far as it is held whole."""
 _BOM = b"\xef\xbb\xbf"
 
 

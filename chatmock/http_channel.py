@@ -279,6 +279,8 @@ class BoundedChannel(HTTPChannel):
         """It has taken everything."""
         self._stall.clear()
         super().resumeProducing()
+        if self._taker is not None:
+            self._taker.resumed()
         self._advance()
 
     def _stalled(self) -> None:

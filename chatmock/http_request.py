@@ -15,7 +15,7 @@ from twisted.web.server import Request
 
 from chatmock.admission.client import Client
 from chatmock.dialects import Dialect
-from chatmock.dialects.refusing import dialect_of
+from chatmock.dialects.refusing import ANTHROPIC_HEADERS, dialect_of
 from chatmock.errors import Refusal
 from chatmock.heads import refuse
 from chatmock.http_head import RequestLine
@@ -98,7 +98,8 @@ class BoundedRequest(Request):
         self.finish()
 
     def _dialect(self) -> Dialect:
-        return dialect_of(self.path.decode("ascii"), self.requestHeaders.hasHeader(b"anthropic-version"))
+        versioned = any(map(self.requestHeaders.hasHeader, ANTHROPIC_HEADERS))
+        return dialect_of(self.path.decode("ascii"), versioned)
 
     def write(self, data: bytes) -> None:
         """Write a piece of the answer; in a stream each is framed and sent in one go."""

@@ -61,6 +61,9 @@ class Taker(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """The next bytes of the client."""
 
+    def resumed(self) -> None:
+        """The client has taken what was sent to it: until now nothing was read of it."""
+
     def connectionLost(self, reason: Failure) -> None:
         """The connection is gone."""
 

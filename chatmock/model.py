@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import attrs
 
 
@@ -35,6 +38,9 @@ class Model:
     """Whether it can think before it answers."""
     calls_tools: bool | None = None
     """Whether it can be given tools."""
+    facts: Mapping[str, Any] | None = attrs.field(default=None, hash=False, repr=False)
+    """What the upstream's own list says of it, as it says it, for clients that read such lists; without its name. None for an
+    upstream whose lists are of no client's kind."""
 
     @property
     def capabilities(self) -> tuple[str, ...]:

@@ -17,7 +17,10 @@ from chatmock.dialects.ollama_embed import OllamaEmbed, OllamaEmbeddings
 from chatmock.dialects.ollama_models import (
     ShownModel,
     loaded_body,
+    nothing_body,
     show_body,
+    shown_row,
+    status_body,
     tags_body,
     version_body,
 )
@@ -28,6 +31,7 @@ from chatmock.errors import Kind, Refusal
 from chatmock.exchange import Desk
 from chatmock.heads import query_argument
 from chatmock.jsontext import Struct
+from chatmock.loaded_models import LoadedModels
 from chatmock.moved_ollama import MovedOllama
 from chatmock.routing import Destination
 from chatmock.table import Table, handle_errors
@@ -63,6 +67,7 @@ class OllamaRoutes(Table):
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk, _CHAT)
         self._moved = MovedOllama(desk)
+        self._loaded = LoadedModels(desk)
 
     @app.route("/api/chat", methods=["POST"])
     def chat(self, request: IRequest) -> Deferred[bytes | None]:
@@ -96,9 +101,41 @@ class OllamaRoutes(Table):
         return await self.read(request, lambda known: tags_body(self.rows(known, key)))
 
     @app.route("/api/ps", methods=["GET"])
-    def loaded(self, request: IRequest) -> bytes:
-        """The models in memory: none is in this machine's."""
-        return self.counted(request, loaded_body)
+    async def loaded(self, request: Any) -> bytes:
+        """The models in memory: of an Ollama that was moved aside, as far as the client's key allows; none is in ours."""
+        try:
+            self.spend(request)
+            key = request.client.key
+            known = await self.desk.discovery.catalogues()
+            loaded = await self._loaded.listed(self.rows(known, key), key)
+            return self.json(request, loaded_body((shown_row(row), facts) for row, facts in loaded))
+        except Refusal as refusal:
+            return self.refuse(request, refusal)
+
+    @app.route("/api/status", methods=["GET"])
+    def status(self, request: IRequest) -> bytes:
+        """Whether Ollama's cloud is to be had: not through chatmock itself."""
+        return self.counted(request, status_body)
+
+    @app.route("/api/me", methods=["POST"])
+    def me(self, request: IRequest) -> bytes:
+        """Who is signed in at ollama.com: nobody, and no client can change that."""
+
+        def refused() -> bytes:
+            request.setHeader(b"www-authenticate", b"Bearer")
+            raise Refusal(
+                Kind.UNAUTHENTICATED,
+                "unauthorized: chatmock is signed in at no ollama.com, and needs not be. For cloud models of an Ollama"
+                " behind it, its owner runs ollama signin on that one's machine.",
+                code="signin_required",
+            )
+
+        return self.counted(request, refused)
+
+    @app.route("/api/signout", methods=["POST"])
+    def signout(self, request: IRequest) -> bytes:
+        """Nobody is signed in, so all is as it is to be."""
+        return self.counted(request, nothing_body)
 
     @app.route("/api/show", methods=["POST"])
     async def show(self, request: Any) -> bytes | None:
@@ -106,7 +143,7 @@ class OllamaRoutes(Table):
 
         async def body(asked: Mapping[str, Any], to: Destination) -> bytes:
             if self._moved.is_behind(to.account):
-                return self.json(request, await self._moved.show(to, asked))
+                return self.json(request, await self._moved.show(request, to, asked))
             return self.json(
                 request, show_body(ShownModel(to.asked, to.account.provider.name, to.model, to.details))
             )

@@ -20,7 +20,8 @@ from zope.interface import implementer
 
 from chatmock.errors import Kind, Refusal
 from chatmock.events import Failed, Finished
-from chatmock.transcoding import WHOLE_ANSWER_LIMIT, Transcoder
+from chatmock.framing import WHOLE_ANSWER_LIMIT
+from chatmock.transcoding import Transcoder
 
 _LINGER = 1.0
 """Seconds that an upstream may take to end its body properly, so that its connection can be used again."""

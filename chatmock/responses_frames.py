@@ -2,7 +2,8 @@
 
 A client sends ``{"type": "response.create", …}`` with the fields of a request beside ``type``, and gets the records of the
 stream, one a frame. What is refused is ``{"type": "error", "status": 429, "status_code": 429, "error": {…}}``; Codex reads
-``status``, others ``status_code``.
+``status``, others ``status_code``. What was changed about a request is told before its first record, in the form in which
+ChatGPT's backend tells headers there (chatgpt.md, 2.11): ``{"type": "codex.response.metadata", "headers": {…}}``.
 """
 
 from __future__ import annotations
@@ -18,13 +19,12 @@ from chatmock import jsontext
 from chatmock.conversation import ChatRequest
 from chatmock.dialects import OpenAIResponses
 from chatmock.errors import Refusal
-from chatmock.events import Finished, Opened
+from chatmock.events import Announced, Failed, Finished, Opened
 from chatmock.exchange import Desk
-from chatmock.framing import SSEParser
-from chatmock.heads import query_argument, refuse
+from chatmock.framing import WHOLE_ANSWER_LIMIT, SSEParser
+from chatmock.heads import query_argument, refuse, set_notes
 from chatmock.identities import new_identity
 from chatmock.responses_memory import ResponsesMemory
-from chatmock.transcoding import WHOLE_ANSWER_LIMIT
 
 CREATE: Final = "response.create"
 CANCEL: Final = "response.cancel"
@@ -33,6 +33,8 @@ NOTICES: Final = frozenset({"response.processed"})
 _ENVELOPE: Final = frozenset({"type", "generate", "stream_id"})
 """Fields of a frame that are none of the request's."""
 _DONE: Final = b"[DONE]"
+_METADATA: Final = "codex.response.metadata"
+_NOTE: Final = "x-chatmock-"
 
 Frame = Mapping[str, Any]
 
@@ -76,6 +78,8 @@ class FrameRequest:
         self._consumer = consumer
         self._send = send
         self._parser = SSEParser(2 * WHOLE_ANSWER_LIMIT)
+        self._first = self._last = b""
+        """Records that were sent."""
 
     def setResponseCode(self, code: int) -> None:
         """Its answer has this status."""
@@ -88,9 +92,13 @@ class FrameRequest:
     def write(self, records: bytes) -> None:
         """Send whole records of the stream, each in a frame of its own."""
         for record in self._parser.feed(records):
-            if record.data != _DONE:
-                self.sentLength += len(record.data)
-                self._send(record.data)
+            if record.data == _DONE:
+                continue
+            if not self._first:
+                self._first = record.data
+                self._tell_notes()
+            self._last = record.data
+            self._send_frame(record.data)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Have *producer* paused while the client takes nothing."""
@@ -101,7 +109,12 @@ class FrameRequest:
         self._consumer.unregisterProducer()
 
     def refuse(self, refusal: Refusal) -> None:
-        """Send *refusal*."""
+        """Send *refusal*: in a frame of its own, or as the end of the stream that has begun."""
+        begun = self._announced()
+        if begun is not None:
+            self.code = refusal.status  # for the log
+            self.write(DIALECT.fail(Failed(refusal), begun))
+            return
         self.send_error(refuse(self, DIALECT, refusal))  # type: ignore[arg-type]  # as much of a request as it needs
 
     def send_error(self, body: bytes) -> None:
@@ -112,28 +125,62 @@ class FrameRequest:
             "status_code": self.code,
             **jsontext.loads_object(body),
         }
-        if "retry-after" in self.headers:
-            error["headers"] = {"retry-after": self.headers["retry-after"]}
-        data = jsontext.dumps(error)
+        headers = self._headers_told()
+        if headers:
+            error["headers"] = headers
+        self._send_frame(jsontext.dumps(error))
+
+    def _announced(self) -> Announced | None:
+        """How far the client is; None as long as it has no record."""
+        if not self._first:
+            return None
+        answer = jsontext.loads_object(self._first).get("response")
+        number = jsontext.loads_object(self._last).get("sequence_number")
+        return Announced(
+            answer if isinstance(answer, dict) else {}, number + 1 if isinstance(number, int) else 0
+        )
+
+    def _tell_notes(self) -> None:
+        headers = self._headers_told()
+        if headers:
+            self._send_frame(jsontext.dumps({"type": _METADATA, "headers": headers}))
+
+    def _headers_told(self) -> dict[str, str]:
+        """The headers that say something of this request, rather than of HTTP's answer."""
+        return {
+            name: value
+            for name, value in self.headers.items()
+            if name == "retry-after" or name.startswith(_NOTE)
+        }
+
+    def _send_frame(self, data: bytes) -> None:
         self.sentLength += len(data)
         self._send(data)
 
 
 class FrameMemory:
-    """A :class:`~chatmock.exchange.Memory` that knows already what was asked."""
+    """A :class:`~chatmock.exchange.Memory` that knows already what was asked, and lets go of it when it is read."""
 
-    def __init__(self, memory: ResponsesMemory, frame: Frame) -> None:
-        self._memory = memory
+    def __init__(self, frame: Frame) -> None:
         self._asked = {**{key: value for key, value in frame.items() if key not in _ENVELOPE}, "stream": True}
-        self._asks = frame.get("generate") is not False
+        self.asks = frame.get("generate") is not False
+        """Whether an answer is wanted."""
+        self._memory: ResponsesMemory | None = None
+
+    def of(self, memory: ResponsesMemory) -> FrameMemory:
+        """Read the frame and keep its answer by *memory*, now that its client is known."""
+        self._memory = memory
+        return self
 
     async def read(self, _: bytes) -> ChatRequest:
         """Read the frame."""
+        assert self._memory is not None, "its client is known before it is read"
         asked, self._asked = self._asked, {}
-        return await self._memory.take(asked, asks=self._asks)
+        return await self._memory.take(asked, asks=self.asks)
 
     def keep(self, answer: bytes) -> None:
         """Keep the *answer*."""
+        assert self._memory is not None, "it was read"
         self._memory.keep(answer)
 
 
@@ -143,8 +190,8 @@ async def prepare(desk: Desk, request: FrameRequest, memory: FrameMemory) -> Non
 
     :raises Refusal: where the request would be refused before it is asked upstream.
     """
-    desk.guard.spend(request.client)
-    chat, _ = desk.limits.apply(await memory.read(b""))
+    chat, notes = desk.limits.apply(await memory.read(b""))
+    set_notes(request, notes)  # type: ignore[arg-type]  # as much of a request as it needs
     provider = query_argument(request, b"provider")  # type: ignore[arg-type]  # as much of a request as it needs
     to = await desk.router.route(chat.model, chat.otherwise, provider, request.client.key)
     chat = attrs.evolve(chat, model=to.model, asked_model=to.asked, details=to.details)

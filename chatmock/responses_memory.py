@@ -61,6 +61,13 @@ class RecentAnswers:
         for key in [key for key in self._answers if key[0] == socket]:
             self._drop(key)
 
+    def delete(self, owner: str, id: str) -> bool:
+        """Forget the answer *id* of *owner*, whichever socket it was given; whether there was one."""
+        found = [key for key, answer in self._answers.items() if key[1] == id and answer.owner == owner]
+        for key in found:
+            self._drop(key)
+        return bool(found)
+
     def _drop(self, key: tuple[int, str]) -> None:
         dropped = self._answers.pop(key, None)
         if dropped is not None:
@@ -88,6 +95,7 @@ class ResponsesMemory:
         self._beside = beside
         self._stores = False
         self._input = b""
+        """Packed: it is here as long as the answer lasts."""
 
     async def read(self, body: bytes) -> ChatRequest:
         """Read a request's JSON text.
@@ -107,14 +115,20 @@ class ResponsesMemory:
             self._stores = store is not False and self._kept.keeps
             body["store"] = self._stores
         previous = body.get("previous_response_id")
+        earlier = 0
         if isinstance(previous, str) and isinstance(body.get("input"), str | list | None):
-            body["input"] = [*await self._before(previous), *as_items(body.get("input"))]
+            before = await self._before(previous)
+            earlier = len(before)
+            body["input"] = [*before, *as_items(body.get("input"))]
         is_empty = not asks and body.get("input") in (None, "", [])
-        chat = parse_object({**body, "input": [_NOTHING_SAID]} if is_empty else body)
-        keep = self._stores or self._beside is not None
-        if keep:
-            self._input = jsontext.dumps(as_items(body.get("input")))
-        return attrs.evolve(chat, keep=keep)
+        read = {**body, "input": [_NOTHING_SAID]} if is_empty else body
+        chat = parse_object(read, earlier)
+        if self._stores or self._beside is not None:
+            self._input = await self._kept.pack(jsontext.dumps(as_items(body.get("input"))))
+        if self._stores and not self._kept.holds(len(self._input)):
+            self._stores = False
+            chat = parse_object({**read, "store": False}, earlier)  # the answer says so from its beginning
+        return attrs.evolve(chat, keep=self._stores or self._beside is not None)
 
     def keep(self, answer: bytes) -> None:
         """Keep the *answer*, a Response object as JSON, under its id."""

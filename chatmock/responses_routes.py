@@ -23,7 +23,7 @@ from chatmock.responses_memory import ResponsesMemory
 from chatmock.table import Table, handle_errors
 
 if TYPE_CHECKING:
-    from chatmock.responses_socket import ResponsesSockets
+    from chatmock.responses_sockets import ResponsesSockets
 
 _DIALECT = OpenAIResponses()
 
@@ -43,7 +43,7 @@ class ResponsesRoutes(Table):
     def sockets(self) -> ResponsesSockets:
         """The sockets; Autobahn comes with the first, for it takes time and memory that most daemons have no use for."""
         if self._sockets is None:
-            from chatmock.responses_socket import ResponsesSockets
+            from chatmock.responses_sockets import ResponsesSockets
 
             self._sockets = ResponsesSockets(self.desk, self._kept, self.desk.limits.max_body_bytes)
         return self._sockets
@@ -76,7 +76,11 @@ class ResponsesRoutes(Table):
                     "A kept answer is given whole: its records are not kept. Leave out 'stream'.",
                     param="stream",
                 )
-            return (await self._found(request, name)).answer
+            kept = await self._found(request, name)
+            try:
+                return kept.response
+            except JSONError:
+                raise _not_found(name) from None
 
         return await self._counted(request, told)
 
@@ -85,8 +89,10 @@ class ResponsesRoutes(Table):
         """Forget an answer."""
 
         async def told() -> bytes:
+            owner = owner_of(request.client)
+            was_remembered = self._sockets is not None and self._sockets.recent.delete(owner, name)
             try:
-                was_there = await self._kept.forget(owner_of(request.client), name)
+                was_there = await self._kept.forget(owner, name) or was_remembered
             except KeptFailed as failed:
                 raise Refusal(Kind.INTERNAL, str(failed), code="not_deleted") from None
             if not was_there:
@@ -103,7 +109,7 @@ class ResponsesRoutes(Table):
             kept = await self._found(request, name)
             asked = [query_argument(request, each) or "" for each in (b"order", b"limit", b"after")]
             try:
-                return item_list(kept.input, kept.id, *asked)
+                return item_list(kept.items, kept.id, *asked)
             except JSONError:
                 raise _not_found(name) from None
 

@@ -8,9 +8,9 @@ import attrs
 
 from chatmock.account import Account, Accounts
 from chatmock.admission.client import Key, may_use, model_forbidden
-from chatmock.catalogue import Catalogue, Choice, choose
+from chatmock.catalogue import Catalogue, Choice, choose, not_found
 from chatmock.discovery import Discovery
-from chatmock.errors import bad_request
+from chatmock.errors import Refusal, bad_request
 from chatmock.model import Model
 
 
@@ -69,7 +69,7 @@ class Router:
     ) -> tuple[Choice, Mapping[str, Catalogue]]:
         catalogues = {name: known[name] for name in self.accounts.reachable(asked, provider)}
         if otherwise is not None and not self._knows(asked, catalogues):
-            asked = otherwise or self._default(provider, default)
+            asked = otherwise or self._default_for(asked, provider, default)
             catalogues = {name: known[name] for name in self.accounts.reachable(asked, provider)}
         return choose(asked, provider, default, catalogues), catalogues
 
@@ -80,6 +80,20 @@ class Router:
             catalogue.knows(model) or (name == prefix and catalogue.knows(bare))
             for name, catalogue in catalogues.items()
         )
+
+    def _default_for(self, unknown: str, provider: str | None, default: str) -> str:
+        """The default model, in the place of one that nobody knows.
+
+        :raises Refusal: not found, where there is none.
+        """
+        try:
+            return self._default(provider, default)
+        except Refusal:
+            raise not_found(
+                f"No provider here knows the model {unknown[:100]!r}, and there is no default model to answer in its"
+                " place. Ask for a model of /v1/models; the owner can map the name (CHATMOCK_ANTHROPIC_MODELS) or"
+                " choose a default model (CHATMOCK_MODEL, --model)."
+            ) from None
 
     def _default(self, provider: str | None, default: str) -> str:
         if self.default_model is not None and provider in (None, default):

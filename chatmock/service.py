@@ -205,6 +205,7 @@ class ChatmockService(Service):
             ),
             router=Router(self.accounts, self._discovery, settings.model),
             limits_left=self._chatgpt.limits_left,
+            threads=self._threads,
         )
         bounds, connections = Bounds(stall_seconds=settings.stall_timeout), ConnectionCounts.of(settings)
 

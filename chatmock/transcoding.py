@@ -18,12 +18,11 @@ import attrs
 from chatmock.answer import Answer
 from chatmock.conversation import ChatRequest, Identity
 from chatmock.dialects.interface import Dialect, StreamEncoder
-from chatmock.errors import Kind, Refusal
+from chatmock.errors import Kind, Refusal, too_long
 from chatmock.events import Announced, Event, EventOrder, Failed, Finished, OutOfOrder, Usage
+from chatmock.framing import WHOLE_ANSWER_LIMIT
 from chatmock.providers.interface import Passage, Provider, StreamDecoder, passes
 from chatmock.thinking import Reshape, reshaping
-
-WHOLE_ANSWER_LIMIT = 32 * 1024 * 1024
 
 
 class Transcoder(Protocol):
@@ -77,6 +76,15 @@ class Numbers(Protocol):
         """The records that say, to a client that is as far as *announced* says, that the answer has failed."""
 
 
+@runtime_checkable
+class Holds(Protocol):
+    """A :class:`~chatmock.dialects.interface.StreamEncoder` whose last record has the answer whole."""
+
+    @property
+    def held(self) -> int:
+        """About how many bytes of the answer it holds for that."""
+
+
 def failing(way: Transcoder, dialect: Dialect, failed: Failed) -> bytes | None:
     """The end of the stream that *way* has begun, which says that it has failed; None where it is the same whatever the
     client has had."""
@@ -110,7 +118,7 @@ def transcoder(
         chat = attrs.evolve(chat, thinking="parts" if chat.thinking == "parts" else "reasoning-content")
     decoder = decoder or provider.decoder(chat)
     if chat.stream:
-        return Translated(decoder, dialect.encoder(chat, identity), reshaping(chat.thinking))
+        return Translated(decoder, dialect.encoder(chat, identity), reshaping(chat.thinking), provider.title)
     return Folded(decoder, dialect, chat, identity, provider.title)
 
 
@@ -136,14 +144,14 @@ class CarriedWhole:
         self.records += 1
         self._body += data
         if len(self._body) > WHOLE_ANSWER_LIMIT:
-            self.outcome = Failed(_too_long(self._title))
+            self.outcome = Failed(too_long(self._title, WHOLE_ANSWER_LIMIT))
         return b""
 
     def close(self) -> bytes:
         """The whole answer."""
         out = self._passage.whole(bytes(self._body))
         self.outcome = self._passage.outcome
-        self.answer = out if self._keep and isinstance(self.outcome, Finished) else None
+        self.answer = self._passage.answer if self._keep and isinstance(self.outcome, Finished) else None
         return out
 
 
@@ -176,7 +184,7 @@ class PutTogether:
         """Take the next bytes; the whole answer once it is complete."""
         self._size += len(data)
         if self._size > WHOLE_ANSWER_LIMIT:
-            self.outcome = Failed(_too_long(self._title))
+            self.outcome = Failed(too_long(self._title, WHOLE_ANSWER_LIMIT))
             return b""
         self._passage.feed(data)
         return self._whole()
@@ -195,9 +203,13 @@ class PutTogether:
 class Translated:
     """Another dialect, streamed: bytes to events to bytes."""
 
-    def __init__(self, decoder: StreamDecoder, encoder: StreamEncoder, reshape: Reshape) -> None:
+    def __init__(
+        self, decoder: StreamDecoder, encoder: StreamEncoder, reshape: Reshape, title: str = "The upstream"
+    ) -> None:
         self._decoder = decoder
         self._encoder = encoder
+        self._holding = encoder if isinstance(encoder, Holds) else None
+        self._title = title
         self._reshape = reshape
         self._order = EventOrder()
         self.outcome: Finished | Failed | None = None
@@ -237,7 +249,10 @@ class Translated:
                 self.usage = event
         if isinstance(last, Finished | Failed):
             self.outcome = last
-        return self._encoder.encode(events[:-1] if isinstance(last, Failed) else events)
+        out = self._encoder.encode(events[:-1] if isinstance(last, Failed) else events)
+        if self.outcome is None and self._holding is not None and self._holding.held > WHOLE_ANSWER_LIMIT:
+            self.outcome = Failed(too_long(self._title, WHOLE_ANSWER_LIMIT))
+        return out
 
 
 class Folded:
@@ -276,7 +291,7 @@ class Folded:
         """Fold; the whole answer once it is complete."""
         self._size += len(data)
         if self._size > WHOLE_ANSWER_LIMIT:
-            self._answer.outcome = Failed(_too_long(self._title))
+            self._answer.outcome = Failed(too_long(self._title, WHOLE_ANSWER_LIMIT))
             return b""
         return self._fold(list(self._decoder.feed(data)))
 
@@ -308,11 +323,3 @@ def _checked(order: EventOrder, events: list[Event]) -> list[Event]:
             )
         ]
     return events
-
-
-def _too_long(title: str) -> Refusal:
-    return Refusal(
-        Kind.UPSTREAM_FAILED,
-        f"{title} sent an answer of more than {WHOLE_ANSWER_LIMIT} bytes.",
-        code="upstream_limit",
-    )

@@ -43,8 +43,12 @@ class EmbeddingRequest:
     """How many numbers a vector is to have; None for as many as the model makes."""
     extras: Mapping[str, Any] = attrs.field(factory=dict, repr=_size)
     """Further fields, as OpenAI or the upstream names them."""
+    form: str = ""
+    """The name of the form the client asks in, where an upstream may know that as well (``ollama-embed``); else empty."""
+    own: Mapping[str, Any] = attrs.field(factory=dict, repr=_size)
+    """What only an upstream that is asked in :attr:`form` is told, under its names of the fields."""
     ignored: tuple[str, ...] = ()
-    """The client's fields that have no effect, fit for a response header."""
+    """The client's fields that have no effect unless the upstream is asked in :attr:`form`, fit for a response header."""
 
 
 @attrs.frozen
@@ -55,6 +59,13 @@ class Embeddings:
     """One for each input, in their order: JSON, in the form that was asked for."""
     usage: Mapping[str, Any] | None = None
     """The token counts as the upstream told them (``prompt_tokens``, ``total_tokens``), where it did."""
+    load_duration: int | None = None
+    """How long the upstream needed to have the model in memory, in nanoseconds, where it told."""
+
+    @property
+    def size(self) -> int:
+        """The bytes of all vectors."""
+        return sum(memoryview(vector).nbytes for vector in self.vectors)
 
 
 def as_numbers(vector: Raw) -> Raw:

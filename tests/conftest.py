@@ -28,6 +28,7 @@ from tests.upstreams.ollama_server import OllamaServer
 from tests.upstreams.openai_issuer import OpenAIIssuer
 from tests.upstreams.openai_server import OpenAIServer
 from tests.upstreams.qwen_server import TOKEN, QwenServer
+from tests.upstreams.xai_server import XAIServer
 
 KEY = "upstream-key"
 use_monotonic_time(reactor)
@@ -249,6 +250,16 @@ async def site() -> AsyncIterator[QwenServer]:
 async def ollama() -> AsyncIterator[OllamaServer]:
     """A fake of an Ollama that was moved aside."""
     server = OllamaServer(reactor)
+    server.listen()
+    yield server
+    await server.port.stopListening()
+    await until(lambda: server.open_connections == 0)
+
+
+@pytest_twisted.async_yield_fixture()
+async def xai() -> AsyncIterator[XAIServer]:
+    """A fake of xAI."""
+    server = XAIServer(reactor, KEY)
     server.listen()
     yield server
     await server.port.stopListening()

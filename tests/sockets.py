@@ -80,6 +80,13 @@ class SocketClient(WebSocketClientProtocol):
             self._read += 1
         return taken
 
+    async def whole(self) -> list[Any]:
+        """The frames of a stream that fails."""
+        taken: list[Any] = []
+        while not taken or taken[-1]["type"] != "response.failed":
+            taken += await self.answer()
+        return taken
+
     async def ask(self, **fields: Any) -> Any:
         """The response object that a request ends with."""
         self.create(**fields)

@@ -12,6 +12,10 @@ import anthropic
 import pytest
 from twisted.internet.threads import deferToThread
 
+from chatmock.admission.client import Key
+from chatmock.keys.database import KEYS_FILE
+from chatmock.keys.entries import Entry, digest_of
+from chatmock.keys.store import KeyStore
 from chatmock.settings import Secret
 from tests.chunks import DONE, chunk, completion, text_stream, usage
 from tests.conftest import KEY, Daemon, Start, settle, until
@@ -150,11 +154,21 @@ async def test_limits_of_an_answer(start: Start, way: Any) -> None:
     stopped = await answer(stop_sequences=["zulu", "four"])
     assert (stopped.stop_reason, stopped.stop_sequence) == ("stop_sequence", "four")
     assert stopped.content[0].text == "one two three "
+    assert stopped.usage.output_tokens == 4
+    assert 10 < stopped.usage.input_tokens < 50
     at_once = await answer(stop_sequences=["one"])
     assert (at_once.content, at_once.stop_sequence) == ([], "one")
     short = await answer(max_tokens=2)
     assert (short.stop_reason, short.stop_sequence) == ("max_tokens", None)
     assert len(short.content[0].text) < 20
+    body = {"model": "claude", "max_tokens": 9, "messages": asked}
+    for fields, note in (
+        ({}, None),
+        ({"stop_sequences": ["x"]}, "usage, where a stop sequence ends the answer"),
+    ):
+        for streamed in (True, False):
+            told = await http(daemon, "POST", "/v1/messages", {**body, **fields, "stream": streamed})
+            assert told.headers.get("x-chatmock-estimate") == note
 
 
 # --- tools
@@ -285,6 +299,7 @@ async def test_pictures_documents_and_fields(compatible: Daemon, upstream: OpenA
         {"role": "system", "content": "Now in French."},
         {"role": "user", "content": "Go on"},
     ]
+    assert len(body.pop("user")) == 32
     del body["messages"], body["stream_options"], body["stream"]
     assert body == {
         "model": "m",
@@ -292,7 +307,6 @@ async def test_pictures_documents_and_fields(compatible: Daemon, upstream: OpenA
         "temperature": 0.5,
         "top_p": 0.9,
         "top_k": 7,
-        "user": "me",
     }
 
 
@@ -334,11 +348,57 @@ async def test_names_of_models(start: Start, upstream: OpenAIServer) -> None:
         streamed, _ = await stream(daemon, model=asked)
         assert (streamed.model, sent(upstream)["model"]) == (asked, got)
     for unknown in ("gpt-9", "claude-nope"):
-        with pytest.raises(anthropic.NotFoundError):
+        with pytest.raises(anthropic.NotFoundError) as caught:
             await create(daemon, model=unknown)
+        named = "'claude-nope' stands for 'gone' by CHATMOCK_ANTHROPIC_MODELS"
+        assert (named in str(caught.value)) == (unknown == "claude-nope")
+        count = {"model": unknown, "messages": HELLO}
+        assert (await http(daemon, "POST", "/v1/messages/count_tokens", count)).status == 404
+        shown = await http(daemon, "GET", f"/v1/models/{unknown}", **{"anthropic-version": "x"})
+        assert shown.status == 404
     listed = await ask(daemon, lambda sdk: list(sdk.models.list()))
     assert [model.id for model in listed] == ["fast", "small", "large"]
     assert (await ask(daemon, lambda sdk: sdk.models.retrieve("claude-3-haiku"))).id == "claude-3-haiku"
+    assert (await ask(daemon, lambda sdk: sdk.models.retrieve("claude-opus-4-7"))).id == "claude-opus-4-7"
+
+
+async def test_a_name_that_nobody_knows_where_there_is_no_default_model(
+    start: Start, upstream: OpenAIServer
+) -> None:
+    upstream.models = []
+    daemon = start(provider="compatible", compatible_base_url=upstream.url, compatible_api_key=Secret(KEY))
+    with pytest.raises(anthropic.NotFoundError, match=r"'claude-test'.*CHATMOCK_ANTHROPIC_MODELS.*--model"):
+        await create(daemon)
+    with pytest.raises(anthropic.NotFoundError):
+        await ask(daemon, lambda sdk: sdk.models.retrieve("claude-test"))
+
+
+async def test_a_key_that_is_not_for_a_model_does_not_count_for_it(start: Start, home: Path) -> None:
+    (home / ".chatgpt-local").mkdir(mode=0o700)
+    keys = KeyStore(home / ".chatgpt-local" / KEYS_FILE)
+    keys.add(Entry(Key("laptop", models=("*-thinking",)), digest_of(b"sk-laptop"), created=0.0))
+    daemon = start(require_auth=True)
+    for path in ("/v1/messages/count_tokens", "/v1/messages"):
+        for model, status in (("demo", 403), ("demo-thinking", 200)):
+            asked = {"model": model, "messages": HELLO, "max_tokens": 9}
+            answer = await http(daemon, "POST", path, asked, **{"x-api-key": "sk-laptop"})
+            assert answer.status == status, answer.body
+
+
+@pytest.mark.parametrize("header", ["anthropic-version", "anthropic-beta"])
+async def test_either_header_asks_for_anthropics_models(start: Start, header: str) -> None:
+    daemon = start(require_auth=True, access_token=Secret("s3cret"))
+    refused = await http(daemon, "GET", "/v1/models", **{header: "x"})
+    assert json.loads(refused.body)["type"] == "error"
+    listed = await http(daemon, "GET", "/v1/models", **{header: "x", "x-api-key": "s3cret"})
+    assert json.loads(listed.body)["first_id"] == "demo"
+
+
+async def test_no_thinking_where_the_model_cannot_be_told(compatible: Daemon, upstream: OpenAIServer) -> None:
+    upstream.reply(text_stream("Hi"))
+    body = {"model": "m", "max_tokens": 9, "messages": HELLO, "thinking": {"type": "disabled"}}
+    answer = await http(compatible, "POST", "/v1/messages", body)
+    assert (answer.status, answer.headers["x-chatmock-ignored"]) == (200, "thinking")
 
 
 # --- models and counts
@@ -382,14 +442,15 @@ async def test_token_counts(start: Start) -> None:
     assert await count(messages=[{"role": "user", "content": [picture]}]) >= 1600
     with pytest.raises(anthropic.BadRequestError, match="CHATMOCK_MAX_MESSAGE_CHARS"):
         await count(system="word " * 3000)
-    raw = await http(daemon, "POST", "/v1/messages/count_tokens?beta=true", {"model": "m", "messages": HELLO})
+    asked = {"model": "claude-x", "messages": HELLO}
+    raw = await http(daemon, "POST", "/v1/messages/count_tokens?beta=true", asked)
     assert json.loads(raw.body) == {"input_tokens": plain}
     assert raw.headers["x-chatmock-estimate"]
 
 
 async def test_counts_are_counted_and_never_queued(start: Start) -> None:
     daemon = start(rate_limit_rps=0.001, rate_limit_burst=1)
-    asked = {"model": "m", "messages": HELLO}
+    asked = {"model": "demo", "messages": HELLO}
     first = await http(daemon, "POST", "/v1/messages/count_tokens", asked)
     second = await http(daemon, "POST", "/v1/messages/count_tokens", asked)
     assert (first.status, second.status) == (200, 429)
@@ -484,7 +545,8 @@ async def test_efforts_and_searches_of_chatgpt(
         (403, None, anthropic.PermissionDeniedError, "permission_error"),
         (404, "model_not_found", anthropic.NotFoundError, "not_found_error"),
         (413, None, anthropic.RequestTooLargeError, "request_too_large"),
-        (402, None, anthropic.RateLimitError, "rate_limit_error"),
+        (402, None, anthropic.APIStatusError, "billing_error"),
+        (429, "insufficient_quota", anthropic.APIStatusError, "billing_error"),
         (500, None, anthropic.InternalServerError, "api_error"),
         (504, None, anthropic.InternalServerError, "timeout_error"),
     ],

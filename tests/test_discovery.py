@@ -110,6 +110,48 @@ def test_a_stale_catalogue_serves_while_it_is_renewed() -> None:
     assert list(found.current()["p0"].models or ()) == ["c"]
 
 
+def test_what_is_told_to_have_changed_is_asked_for_anew_and_waited_for() -> None:
+    upstream = Upstream()
+    found, _ = discovery(upstream)
+    waiter = wait(found)
+    upstream.asked[0].callback(Response(LIST))
+    fired(waiter)
+    found.renew("p0")
+    waiter = wait(found)
+    assert not waiter.called
+    upstream.asked[1].callback(Response(b'{"data":[{"id":"c"}]}'))
+    assert list(fired(waiter)["p0"].models) == ["c"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_changes_while_it_is_asked_for_is_asked_for_once_more(fails: bool) -> None:
+    upstream = Upstream()
+    found, clock = discovery(upstream)
+    waiter = wait(found)
+    found.renew("p0")
+    if fails:
+        upstream.fail()
+    else:
+        upstream.asked[0].callback(Response(LIST))
+    assert len(upstream.asked) == 2
+    assert not waiter.called, "the answer may be older than the change"
+    upstream.asked[1].callback(Response(b'{"data":[{"id":"c"}]}'))
+    assert list(fired(waiter)["p0"].models) == ["c"]
+    found.current()
+    assert len(upstream.asked) == 2
+    assert clock.getDelayedCalls() == []
+
+
+def test_what_has_changed_is_not_asked_for_any_more_once_it_is_stopped() -> None:
+    upstream = Upstream()
+    found, _ = discovery(upstream)
+    waiter = wait(found)
+    found.renew("p0")
+    found.stop()
+    fired(waiter)
+    assert len(upstream.asked) == 1
+
+
 def test_a_failed_renewal_keeps_what_is_known_and_tries_again_sooner() -> None:
     upstream = Upstream()
     found, clock = discovery(upstream)

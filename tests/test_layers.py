@@ -19,7 +19,7 @@ LAYERS: list[list[str]] = [
     ["events", "catalogue"],
     ["answer", "thinking", "verdicts", "conditions"],
     ["dialects", "providers"],
-    ["transcoding", "banner", "account_report", "daemon_report", "health", "openapi", "token_count"],
+    ["transcoding", "banner", "account_report", "daemon_report", "health", "openapi"],
     ["http1", "http_head"],
     ["upstream_connection", "http_body"],
     ["logs", "hardening", "certificates", "upstream_agent", "options"],
@@ -30,8 +30,10 @@ LAYERS: list[list[str]] = [
     ["qwen_calls", "http_request", "connection_counts", "access_log", "routing", "identities"],
     ["qwen_account", "keys", "http_terms", "kept_answers"],
     ["http_channel", "exchange", "metrics", "responses_memory"],
-    ["table", "surface", "responses_frames", "socket_wire", "embedding", "moved_ollama"],
+    ["table", "surface", "responses_frames", "socket_wire", "embedding", "moved_ollama", "loaded_models"],
+    ["responses_turns"],
     ["responses_socket"],
+    ["responses_sockets"],
     ["listening", "routes", "responses_routes", "ollama_routes", "anthropic_routes", "ollama_root"],
     ["service"],
     ["running", "tap", "login", "info_command", "heal_command"],
@@ -41,7 +43,7 @@ LAYERS: list[list[str]] = [
 """From the bottom up: a module imports from its own package and from the lines above its own, never sideways."""
 
 PURE = ["jsontext", "durations", "account_report", "daemon_report", "health", "verdicts", "conditions", "http1", "http_head", "model", "errors", "settings", "conversation", "framing", "vectors", "events", "catalogue", "answer", "thinking",
-        "dialects", "providers", "transcoding", "banner", "openapi", "token_count", "admission.backoff", "admission.limits", "admission.client", "admission.exposure", "admission.head", "admission.hosts", "admission.lockout", "admission.origins", "admission.proxies", "admission.rates", "admission.tokens", "admission.fair_queue", "admission.queue_report", "keys.entries", "keys.report", "kept_answers.entries", "kept_answers.items", "login.pages", "tls.authority", "tls.trust", "tls.page"]  # fmt: skip
+        "dialects", "providers", "transcoding", "banner", "openapi", "admission.backoff", "admission.limits", "admission.client", "admission.exposure", "admission.head", "admission.hosts", "admission.lockout", "admission.origins", "admission.proxies", "admission.rates", "admission.tokens", "admission.fair_queue", "admission.queue_report", "keys.entries", "keys.report", "kept_answers.entries", "kept_answers.items", "kept_answers.packing", "kept_answers.totals", "login.pages", "tls.authority", "tls.trust", "tls.page"]  # fmt: skip
 
 
 def rooms() -> dict[str, int]:

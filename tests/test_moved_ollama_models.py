@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ollama as ollama_sdk
 import pytest
 
+from chatmock.keys.database import KEYS_FILE
+from chatmock.keys.store import KeyStore
 from chatmock.settings import Secret
 from tests.conftest import KEY, Daemon, Start, pause, until
+from tests.keys.making import entry_of
 from tests.test_lifetimes import paused_relay
 from tests.test_moved_ollama import lines, native, post
 from tests.test_ollama_port import raw
@@ -93,10 +97,7 @@ async def test_a_pull_is_passed_on_line_by_line(daemon: Daemon, ollama: OllamaSe
     assert [(part["status"], part["completed"]) for part in got] == [
         (line["status"], line.get("completed")) for line in pulling("0" * 64)
     ]
-    assert ollama.at("/api/pull")[0].body == {"model": "phi4", "stream": True, "insecure": False}
-    listed = await native(daemon, lambda sdk: [each.model for each in sdk.list().models])
-    await until(lambda: len(ollama.at("/api/tags")) > 1)
-    await pause(0.05)
+    assert ollama.at("/api/pull")[0].body == {"model": "phi4", "stream": True}
     listed = await native(daemon, lambda sdk: [each.model for each in sdk.list().models])
     assert "phi4:latest" in listed, "its list was asked for again"
 
@@ -174,12 +175,26 @@ async def test_a_slow_client_slows_the_pull_down(begin: Callable[..., Daemon], o
     await client.lost
 
 
-async def test_there_are_only_so_many_at_once(daemon: Daemon, ollama: OllamaServer) -> None:
+async def test_there_are_only_so_many_at_once(
+    begin: Callable[..., Daemon], ollama: OllamaServer, home: Path
+) -> None:
+    """Four, and one of each client."""
+    store = KeyStore(home / ".chatgpt-local" / KEYS_FILE)
+    for n in range(4):
+        store.add(entry_of(f"k{n}", f"sk-{n}".encode(), admin=True))
+    daemon = begin()
     ollama.pulled = pulling("0" * 64)[:1]
     ollama.pull_ending = "hang"
-    clients = [await post(daemon, "/api/pull", {"model": f"phi{n}"}) for n in range(4)]
+    as_each = [{"Authorization": f"Bearer sk-{n}"} for n in range(4)]
+    clients = [
+        await post(daemon, "/api/pull", {"model": f"phi{n}"}, **as_each[n] if n else {}) for n in range(4)
+    ]
     await until(lambda: all(b'"status"' in client.received for client in clients))
-    refused = await post(daemon, "/api/pull", {"model": "one-more"})
+    for headers in ({}, as_each[3]):
+        status, told = await ask(daemon, "/api/pull", {"model": "one-more"}, **headers)
+        assert status == 429
+        assert "pulled already" in told[0]["error"]
+    refused = await post(daemon, "/api/pull", {"model": "one-more"}, **as_each[0])
     await until(lambda: b"being pulled already" in refused.received)
     assert b" 503 " in refused.received
     refused.leave()

@@ -412,6 +412,8 @@ OTHERS = [
     ("GET", "/api/version"),
     ("GET", "/api/tags"),
     ("GET", "/api/ps"),
+    ("GET", "/api/status"),
+    ("POST", "/api/signout"),
     ("POST", "/api/show"),
     ("POST", "/api/pull"),
 ]
@@ -496,11 +498,21 @@ async def test_an_error_in_the_stream(compatible: Daemon, upstream: OpenAIServer
     assert whole.status_code == 502
 
 
+async def test_the_cloud_of_ollama_is_not_here(demo: Daemon) -> None:
+    told = await http(demo, "GET", "/api/status")
+    assert json.loads(told.body) == {"cloud": {"disabled": True, "source": "config"}}
+    me = await http(demo, "POST", "/api/me")
+    assert (me.status, me.headers["www-authenticate"]) == (401, "Bearer")
+    assert json.loads(me.body)["error"].startswith("unauthorized")
+    signed_out = await http(demo, "POST", "/api/signout")
+    assert (signed_out.status, signed_out.body) == (200, b"null")
+
+
 async def test_other_methods_and_paths(demo: Daemon) -> None:
     wrong = await http(demo, "GET", "/api/chat")
     assert (wrong.status, wrong.headers["allow"]) == (405, "POST")
     assert isinstance(json.loads(wrong.body)["error"], str)
-    lost = await http(demo, "POST", "/api/signout", {})
+    lost = await http(demo, "POST", "/api/nothing", {})
     assert lost.status == 404
     assert isinstance(json.loads(lost.body)["error"], str)
     assert isinstance(json.loads((await http(demo, "POST", "/api/queue", {})).body)["error"], dict)

@@ -10,7 +10,7 @@ import pytest
 
 from chatmock import transcoding
 from chatmock.conversation import ChatRequest, Identity
-from chatmock.dialects import OpenAIChat
+from chatmock.dialects import OpenAIChat, OpenAIResponses
 from chatmock.events import Failed
 from chatmock.providers.chatgpt import ChatGPT
 from chatmock.providers.compatible import DIFFERENCES
@@ -86,3 +86,20 @@ def test_a_whole_answer_that_never_ends_is_refused(monkeypatch: pytest.MonkeyPat
     assert isinstance(made.outcome, Failed)
     assert made.outcome.refusal.code == "upstream_limit"
     assert "10000" in made.outcome.refusal.message
+
+
+def test_a_stream_that_is_repeated_whole_at_its_end_has_the_same_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transcoding, "WHOLE_ANSWER_LIMIT", 10_000)
+    provider, identity = OpenAICompatible("compatible", "http://x/v1", DIFFERENCES), Identity("i", 1)
+    data = b"".join(text_stream("Hello " * 100)[:-2])
+    for dialect, bounded in ((OpenAIResponses(), True), (OpenAIChat(), False)):
+        chat = ChatRequest("m", (), stream=True, thinking="parts")
+        made: Any = transcoding.transcoder(provider, dialect, chat, identity)
+        for _ in range(40):
+            made.feed(data)
+        assert isinstance(made.outcome, Failed) == bounded
+        if bounded:
+            assert made.outcome.refusal.code == "upstream_limit"
+            assert b"response.failed" in made.fail(made.outcome)

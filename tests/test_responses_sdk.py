@@ -5,18 +5,16 @@ chat only.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import openai
 import pydantic
 import pytest
-import pytest_twisted
-from twisted.internet import reactor
 
 from chatmock.settings import Secret
 from tests.chunks import DONE, chunk, record, text_stream, usage
-from tests.conftest import KEY, Daemon, Start, until
+from tests.conftest import KEY, Daemon, Start
 from tests.dialects.reading_responses import events_of, final, runs
 from tests.upstreams.openai_server import OpenAIServer
 from tests.upstreams.playing_site import Asked, Reply
@@ -325,16 +323,6 @@ async def test_a_fault_while_an_answer_is_gathered(compatible: Daemon, upstream:
     assert type(await error_of(compatible, created())) is openai.InternalServerError
 
 
-@pytest_twisted.async_yield_fixture()
-async def xai() -> AsyncIterator[XAIServer]:
-    server = XAIServer(reactor, KEY)
-    server.models = [{"id": "grok-4"}]
-    server.listen()
-    yield server
-    await server.port.stopListening()
-    await until(lambda: server.open_connections == 0)
-
-
 async def test_a_fault_in_a_stream_that_is_passed_on(start: Start, xai: XAIServer) -> None:
     """It is numbered on from the records of the upstream, and ends the answer that those have begun."""
     response = {
@@ -351,6 +339,7 @@ async def test_a_fault_in_a_stream_that_is_passed_on(start: Start, xai: XAIServe
         {"type": "response.output_item.added", "output_index": 0, "item": item},
     ]
     xai.reply([record({**each, "sequence_number": number}) for number, each in enumerate(records)])
+    xai.models = [{"id": "grok-4"}]
     daemon = start(provider="grok", grok_base_url=xai.url, xai_api_key=Secret(KEY))
     body = await daemon.ask(
         lambda sdk: sdk.responses.with_raw_response.create(

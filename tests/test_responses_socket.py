@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from socket import SO_RCVBUF, SO_SNDBUF, SOL_SOCKET
 from typing import Any
 
+import attrs
 import pytest
 import pytest_twisted
+from twisted.internet.task import Clock
 from twisted.logger import formatEvent, globalLogPublisher
 
+from chatmock.admission.limits import Limits
 from chatmock.responses_socket import SocketBounds
 from chatmock.settings import Secret
 from chatmock.unsent import unsent_bytes
 from tests.chunks import chunk, text_stream
 from tests.conftest import KEY, Daemon, Start, pause, until
 from tests.sockets import SocketClient, open_socket
+from tests.test_admitting import http
 from tests.test_lifetimes import FOREVER, slots
 from tests.upstreams.openai_server import OpenAIServer
 
@@ -212,9 +217,7 @@ async def test_a_refused_request_leaves_it_open(socket: SocketClient, upstream: 
 async def test_a_failure_in_the_stream_is_its_end(socket: SocketClient, upstream: OpenAIServer) -> None:
     upstream.reply([chunk({"role": "assistant", "content": "Half an"})])
     socket.create()
-    frames: list[Any] = []
-    while not frames or frames[-1]["type"] != "response.failed":
-        frames += await socket.answer()
+    frames = await socket.whole()
     assert frames[-1]["response"]["error"]["message"]
     upstream.reply(text_stream("Hello."))
     await socket.ask()
@@ -242,6 +245,112 @@ async def test_the_rate_counts_each_request(start: Start) -> None:
     await client.ask(model="demo")
     error = await client.refused(model="demo")
     assert (error["status"], error["error"]["type"]) == (429, "rate_limit_error")
+    client.leave()
+    await client.lost
+
+
+async def test_the_rate_counts_what_asks_nothing_too(start: Start) -> None:
+    daemon = start(provider="demo", rate_limit_rps=0.001, rate_limit_burst=3)
+    client = await open_socket(daemon)
+    await client.ask(model="demo")
+    client.say(type="response.processed")
+    client.say(type="unknown")
+    assert (await client.error())["error"]["code"] == "unknown_event"
+    error = await client.refused(model="demo")
+    assert (error["status"], error["error"]["code"]) == (429, "rate_limit_exceeded")
+    assert int(error["headers"]["retry-after"]) >= 1
+    client.leave()
+    await client.lost
+
+
+async def test_what_comes_too_often_is_not_read(start: Start) -> None:
+    daemon = start(provider="demo", rate_limit_rps=0.001, rate_limit_burst=1)
+    client = await open_socket(daemon)
+    await client.ask(model="demo")
+    for _ in range(3):
+        client.say_raw(b"{")
+        assert (await client.error())["status"] == 429
+    assert client.closed is None, "it would have been, had it been read"
+    client.leave()
+    await client.lost
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"{" + b" " * 5000,
+        b'{"type":"response.processed","a":"' + b"a" * 5000 + b'"}',
+        b'{"type":"response.processed","a":["response.create","' + b"a" * 5000 + b'"]}',
+    ],
+)
+async def test_only_requests_are_large(socket: SocketClient, upstream: OpenAIServer, payload: bytes) -> None:
+    upstream.reply(text_stream("Hello."))
+    await socket.ask(input="a" * 5000)
+    socket.say_raw(payload)
+    error = await socket.error()
+    assert (error["status"], error["error"]["code"]) == (413, "frame_too_large")
+    await socket.ask()
+
+
+async def test_what_was_changed_about_a_request_is_told(start: Start, upstream: OpenAIServer) -> None:
+    daemon = start(
+        provider="compatible",
+        compatible_base_url=upstream.url,
+        compatible_api_key=Secret(KEY),
+        max_tokens=100,
+    )
+    upstream.reply(text_stream("Hello."))
+    client = await open_socket(daemon)
+    for more in ({}, {"generate": False}):
+        client.create(max_output_tokens=1000, **more)
+        told, created, *_ = await client.answer()
+        assert told == {
+            "type": "codex.response.metadata",
+            "headers": {"x-chatmock-clamped": "max_tokens=100"},
+        }
+        assert (created["type"], created["sequence_number"]) == ("response.created", 0)
+    upstream.reply_json({"error": {"message": "no"}}, status=400)
+    error = await client.refused(max_output_tokens=1000)
+    assert error["headers"] == {"x-chatmock-clamped": "max_tokens=100"}
+    client.leave()
+    await client.lost
+
+
+async def test_a_deleted_answer_is_gone_from_its_socket(
+    compatible: Daemon, socket: SocketClient, upstream: OpenAIServer
+) -> None:
+    upstream.reply(text_stream("Hello."))
+    for store in (True, False):
+        made = await socket.ask(store=store)
+        assert (await http(compatible, "DELETE", f"/v1/responses/{made['id']}")).status == 200
+        error = await socket.refused(previous_response_id=made["id"])
+        assert error["error"]["code"] == "previous_response_not_found"
+        assert (await http(compatible, "DELETE", f"/v1/responses/{made['id']}")).status == 404
+
+
+async def test_a_message_has_its_time_from_when_it_is_read_again(
+    compatible: Daemon, upstream: OpenAIServer
+) -> None:
+    upstream.reply(text_stream("Hello."))
+    clock = Clock()
+    sockets = compatible.service._responses.sockets
+    sockets._guard = attrs.evolve(sockets._guard, clock=clock)
+    sockets.bounds = SocketBounds(message_seconds=10)
+    client = await open_socket(compatible)
+    (served,) = sockets.open
+    client.beginMessage()
+    message = b'{"type":"response.create","model":"m","input":"Hi"}'
+    client.beginMessageFrame(len(message))
+    client.sendMessageFrameData(message[:10])
+    await until(lambda: served.inside_message)
+    for seconds in (9, 11):
+        served._head.channel.pauseProducing()
+        clock.advance(seconds)
+        served._head.channel.resumeProducing()
+        clock.advance(5)
+    client.sendMessageFrameData(message[10:])
+    client.endMessage()
+    assert (await client.answer())[-1]["type"] == "response.completed"
     client.leave()
     await client.lost
 
@@ -297,6 +406,17 @@ async def test_leaving_the_queue(start: Start, upstream: OpenAIServer) -> None:
     await until(lambda: slots(daemon) == (0, 0))
 
 
+async def test_what_was_asked_is_let_go_of_while_it_is_answered(
+    socket: SocketClient, upstream: OpenAIServer
+) -> None:
+    upstream.reply(FOREVER, pause=0.01)
+    socket.create(client_metadata={"of-this-test": "a"})
+    await until(lambda: len(socket.frames) > 5)
+    gc.collect()
+    found = [each for each in gc.get_objects() if type(each) is dict and "client_metadata" in each]
+    assert [each for each in found if each["client_metadata"] == {"of-this-test": "a"}] == []
+
+
 async def test_a_response_is_cancelled(
     compatible: Daemon, socket: SocketClient, upstream: OpenAIServer
 ) -> None:
@@ -304,8 +424,13 @@ async def test_a_response_is_cancelled(
     socket.create()
     await until(lambda: len(socket.frames) > 5)
     socket.say(type="response.cancel")
-    error = await socket.error()
-    assert (error["status"], error["error"]["code"]) == (499, "response_cancelled")
+    frames = await socket.whole()
+    assert [frame["sequence_number"] for frame in frames] == list(range(len(frames)))
+    error, failed = frames[-2:]
+    assert (error["type"], error["code"]) == ("error", "response_cancelled")
+    assert failed["response"]["id"] == frames[0]["response"]["id"]
+    assert failed["response"]["status"] == "failed"
+    assert "cancelled" in failed["response"]["error"]["message"]
     await until(lambda: upstream.active == 0 and slots(compatible) == (0, 0), 1.0)
     socket.say(type="response.cancel")
     assert (await socket.error())["error"]["code"] == "no_active_response"
@@ -316,16 +441,32 @@ async def test_a_response_is_cancelled(
 async def test_what_waits_is_bounded(
     compatible: Daemon, socket: SocketClient, upstream: OpenAIServer
 ) -> None:
-    upstream.reply(FOREVER, before=60)
+    upstream.reply(text_stream("Hello."), before=0.3)
     for _ in range(1 + 8):
         socket.create()
     await until(lambda: len(upstream.chats()) == 1)
+    upstream.reply(text_stream("Hello."))
     await pause(0.05)
     assert socket.frames == []
     socket.create()
     error = await socket.error()
     assert (error["status"], error["error"]["code"]) == (429, "too_many_waiting")
-    await until(lambda: socket.closed is not None and slots(compatible) == (0, 0), 3.0)
+    assert int(error["headers"]["retry-after"]) >= 1
+    for _ in range(1 + 8):
+        assert (await socket.answer())[-1]["type"] == "response.completed", "the others are answered"
+    assert socket.closed is None
+
+
+async def test_a_response_is_cancelled_before_its_first_record(
+    compatible: Daemon, socket: SocketClient, upstream: OpenAIServer
+) -> None:
+    upstream.reply(FOREVER, before=60)
+    socket.create()
+    await until(lambda: len(upstream.chats()) == 1)
+    socket.say(type="response.cancel")
+    error = await socket.error()
+    assert (error["status"], error["error"]["code"]) == (499, "response_cancelled")
+    await until(lambda: upstream.active == 0 and slots(compatible) == (0, 0), 1.0)
 
 
 async def test_messages_are_bounded(start: Start, upstream: OpenAIServer) -> None:
@@ -446,7 +587,7 @@ async def test_a_fault_of_ours_is_told(
     def fail(*_: object) -> None:
         raise RuntimeError("by the test")
 
-    monkeypatch.setattr(type(compatible.service._guard), "spend", fail)
+    monkeypatch.setattr(Limits, "apply", fail)
     error = await socket.refused()
     assert (error["status"], error["error"]["type"]) == (500, "server_error")
     assert len(logged_faults) == 1
@@ -463,7 +604,11 @@ async def test_the_official_client(compatible: Daemon, socket: SocketClient, ups
         with sdk.responses.connect() as connection:
             for _ in range(2):
                 connection.response.create(
-                    model="m", input="Hi", store=False, **({"previous_response_id": ids[-1]} if ids else {})
+                    model="m",
+                    input="Hi",
+                    store=False,
+                    max_output_tokens=10**6,
+                    **({"previous_response_id": ids[-1]} if ids else {}),
                 )
                 for event in connection:
                     if event.type == "response.output_text.delta":
@@ -493,8 +638,9 @@ async def test_the_one_that_is_cancelled_is_the_one_that_is_answered(
     for _ in range(2):
         assert (await socket.error())["error"]["param"] == "input"
     await until(lambda: len(upstream.chats()) == 2)
+    await until(lambda: socket.frames[-1]["type"].endswith("delta"))
     socket.say(type="response.cancel")
-    assert (await socket.error())["error"]["code"] == "response_cancelled"
+    assert (await socket.whole())[-2]["code"] == "response_cancelled"
 
 
 async def test_messages_in_pieces_are_bounded(start: Start) -> None:

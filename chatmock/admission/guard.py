@@ -18,6 +18,7 @@ from twisted.web.http_headers import Headers
 from chatmock.admission.client import Client, Key, Keys
 from chatmock.admission.exposure import exposed
 from chatmock.admission.head import CA, HEALTH, Head
+from chatmock.admission.hops import check_hop
 from chatmock.admission.hosts import check_host
 from chatmock.admission.lockout import Lockout
 from chatmock.admission.origins import Origins
@@ -138,6 +139,7 @@ class Guard:
             self.origins.check(head, b"%b://%b" % (b"https" if secure else b"http", called))
             if not head.is_open:
                 request.client = self._holder(head, request.client)
+                check_hop(head)
         except Refusal as refusal:
             if refusal.kind is Kind.UNAUTHENTICATED:
                 request.setHeader(b"www-authenticate", b"Bearer")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -15,8 +15,13 @@ from chatmock.vectors import EmbeddingRequest
 
 CLAMPED = "X-Chatmock-Clamped"
 
+MOST_STOP_BYTES = 4096
+"""Of all stop sequences together: what may be the beginning of one is looked for in each piece of an answer."""
 _FILE_FIELDS = ("data", "file_data")
 """In which audio and files stand in base64 (OpenAI's ``input_audio`` and ``file``)."""
+_SEALED_FIELDS = ("result", "image_url", "encrypted_content")
+"""In which items of the Responses API that are no messages have pictures and sealed thinking in base64."""
+_LONG_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{64,}={0,2}")
 _DATA_URL = re.compile(r"data:[^,\s]{0,200};base64,")
 
 
@@ -45,21 +50,22 @@ class Limits:
 
         :raises Refusal: bad request that names the limit and its setting.
         """
+        whole = re.split(r"[.\[]", chat.places[-1])[0] if chat.places else "messages"
         if len(chat.messages) > self.max_messages:
-            raise _over(
-                "messages", f"{len(chat.messages)} messages", self.max_messages, "CHATMOCK_MAX_MESSAGES"
-            )
+            raise _over(whole, f"{len(chat.messages)} messages", self.max_messages, "CHATMOCK_MAX_MESSAGES")
         said = inline = 0
         for position, message in enumerate(chat.messages):
-            said += self._check(message, f"messages[{position}]")
+            said += self._check(message, chat.places[position] if chat.places else f"messages[{position}]")
             inline += sum(map(_inline_bytes, message.parts))
         if said > self.max_total_bytes:
-            raise _over("messages", f"{said} bytes of text", self.max_total_bytes, "CHATMOCK_MAX_TOTAL_BYTES")
+            raise _over(whole, f"{said} bytes of text", self.max_total_bytes, "CHATMOCK_MAX_TOTAL_BYTES")
+        inline = max(inline, 0 if chat.source is None else _inline_bytes_of_items(chat.source.body))
         if inline * 3 // 4 > self.max_image_bytes:
             found = f"about {inline * 3 // 4} bytes of images and files"
-            raise _over("messages", found, self.max_image_bytes, "CHATMOCK_MAX_IMAGE_BYTES")
+            raise _over(whole, found, self.max_image_bytes, "CHATMOCK_MAX_IMAGE_BYTES")
         if chat.source is not None:
             self._check_rest(_size(chat.source.body) - said - inline)
+        _check_stop(chat.stop)
         if chat.max_tokens is not None and chat.max_tokens > self.max_tokens:
             return attrs.evolve(chat, max_tokens=self.max_tokens), {CLAMPED: f"max_tokens={self.max_tokens}"}
         return chat, {}
@@ -72,7 +78,7 @@ class Limits:
         size = sum(_utf8_bytes(text) if isinstance(text, str) else 4 * len(text) for text in asked.inputs)
         if size > self.max_total_bytes:
             raise _over("input", f"{size} bytes of text", self.max_total_bytes, "CHATMOCK_MAX_TOTAL_BYTES")
-        self._check_rest(_size(asked.extras))
+        self._check_rest(_size(asked.extras) + _size(asked.own))
 
     def _check(self, message: Message, where: str) -> int:
         """Check one message; returns the bytes of its text."""
@@ -95,6 +101,13 @@ class Limits:
             )
 
 
+def _check_stop(stop: Sequence[str]) -> None:
+    size = sum(map(_utf8_bytes, stop))
+    if size > MOST_STOP_BYTES:
+        words = f"'stop' has {size} bytes of stop sequences; at most {MOST_STOP_BYTES} are allowed."
+        raise bad_request(words, param="stop", code="limit_exceeded")
+
+
 def _inline_bytes(part: Part) -> int:
     """The size of the pictures and files carried in *part*, as they are encoded, in bytes."""
     match part:
@@ -106,6 +119,19 @@ def _inline_bytes(part: Part) -> int:
             return sum(map(_inline_bytes, parts))
         case _:
             return 0
+
+
+def _inline_bytes_of_items(body: Mapping[str, Any]) -> int:
+    """The size of the pictures, files and sealed thinking in the items of a Responses *body*, messages among them; 0 for
+    another dialect's."""
+    items = body.get("input")
+    if not isinstance(items, list):
+        return 0
+    return sum(
+        len(text)
+        for field, text in _strings(items)
+        if _is_file(field, text) or (field in _SEALED_FIELDS and _LONG_BASE64.fullmatch(text))
+    )
 
 
 def _is_file(field: str, text: str) -> bool:

@@ -15,7 +15,8 @@ from chatmock.errors import Kind, Refusal
 
 EXPOSED = (
     b"x-request-id, retry-after, x-chatmock-ignored, x-chatmock-clamped, x-chatmock-truncated,"
-    b" x-chatmock-max-tokens, x-chatmock-effort, x-chatmock-fast-mode, x-chatmock-web-search"
+    b" x-chatmock-max-tokens, x-chatmock-effort, x-chatmock-fast-mode, x-chatmock-web-search,"
+    b" x-chatmock-thinking, x-chatmock-estimate"
 )
 """Headers of answers that an allowed page may read."""
 

@@ -11,7 +11,7 @@ from chatmock.answer import Answer
 from chatmock.conversation import ChatRequest, Identity
 from chatmock.dialects.anthropic_content import content_blocks, message_head, stop_reason, usage_body
 from chatmock.dialects.anthropic_errors import error_body, status_of
-from chatmock.dialects.anthropic_parse import omits_thinking, parse_count, parse_messages
+from chatmock.dialects.anthropic_parse import named, omits_thinking, parse_count, parse_messages
 from chatmock.dialects.anthropic_stream import MessagesEncoder
 from chatmock.errors import Refusal
 from chatmock.events import Finished
@@ -73,7 +73,13 @@ class Anthropic:
         )
 
     def refuse(self, refusal: Refusal, request_id: str = "") -> bytes:
-        """An error body."""
+        """An error body; for a name that stands for a model which is not there it names the setting."""
+        if (
+            refusal.code == "model_not_found"
+            and (stands_for := named(refusal.model, self.aliases)) is not None
+        ):
+            told = f"{refusal.message} The name {refusal.model[:100]!r} stands for {stands_for!r} by CHATMOCK_ANTHROPIC_MODELS."
+            refusal = attrs.evolve(refusal, message=told)
         return error_body(refusal, request_id)
 
     def status(self, refusal: Refusal) -> int:

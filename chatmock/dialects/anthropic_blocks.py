@@ -6,6 +6,7 @@ left out, and named to the client.
 
 from __future__ import annotations
 
+import binascii
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
@@ -45,6 +46,8 @@ SERVER_BLOCKS: Final = frozenset(
     ]
 )
 """Of what Anthropic's own servers do."""
+PICTURES: Final = ("image/jpeg", "image/png", "image/gif", "image/webp")
+"""The media types of pictures."""
 _MEDIA_TYPE: Final = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}", re.IGNORECASE)
 _NO_FILES: Final = "There is no Files API here. Send the bytes in base64, or a URL."
 
@@ -154,7 +157,11 @@ def _text(block: Mapping[str, Any], where: str, _: list[str]) -> Sequence[Part]:
 
 
 def _image(block: Mapping[str, Any], where: str, _: list[str]) -> Sequence[Part]:
-    return [Image(_url_of(read(block, ImageBlock, where).source, f"{where}.source"))]
+    source = read(block, ImageBlock, where).source
+    if source.type == "base64" and source.media_type not in PICTURES:
+        words = f"Input should be {', '.join(map(repr, PICTURES[:-1]))} or {PICTURES[-1]!r}"
+        raise fault(f"{where}.source.base64.media_type", words)
+    return [Image(_url_of(source, f"{where}.source"))]
 
 
 def _document(block: Mapping[str, Any], where: str, ignored: list[str]) -> Sequence[Part]:
@@ -241,7 +248,9 @@ def _url_of(source: SourceBody, where: str) -> str:
         case "base64":
             media_type, data = source.media_type or "", _needed(source.data, f"{where}.data")
             if not _MEDIA_TYPE.fullmatch(media_type):
-                raise fault(f"{where}.media_type", "It is not a media type, such as image/png.")
+                raise fault(f"{where}.base64.media_type", "It is not a media type, such as image/png.")
+            if not _is_base64(data):
+                raise fault(f"{where}.base64.data", "invalid base64 data")
             return f"data:{media_type};base64,{data}"
         case "url":
             url = _needed(source.url, f"{where}.url")
@@ -252,6 +261,13 @@ def _url_of(source: SourceBody, where: str) -> str:
             raise fault(where, _NO_FILES)
         case other:
             raise fault(f"{where}.type", f"{other[:50]!r} is no source of this block.")
+
+
+def _is_base64(data: str) -> bool:
+    try:
+        return bool(binascii.a2b_base64(data, strict_mode=True))
+    except ValueError:
+        return False
 
 
 def _needed(value: str | None, where: str) -> str:

@@ -23,6 +23,7 @@ _TYPES: Final = {
 }
 """The others are the client's: ``invalid_request_error``."""
 _OVERLOADED: Final = 529
+_UNPAID: Final = 402
 _TOO_LONG: Final = "prompt is too long"
 """What Claude Code looks for, to sum the conversation up and go on."""
 _MOST: Final = re.compile(
@@ -36,9 +37,10 @@ _ASKED: Final = re.compile(
 def error_body(refusal: Refusal, request_id: str = "") -> bytes:
     """``{"type": "error", "error": {"type", "message"}, "request_id"}``.
 
-    :param request_id: left out where it is not known.
+    :param request_id: left out where it is not known: in a stream, whose head has it already.
     """
-    error = {"type": _TYPES.get(refusal.kind, "invalid_request_error"), "message": _message(refusal)}
+    kind = "billing_error" if _is_unpaid(refusal) else _TYPES.get(refusal.kind, "invalid_request_error")
+    error = {"type": kind, "message": _message(refusal)}
     body: dict[str, object] = {"type": "error", "error": error}
     if request_id:
         body["request_id"] = request_id
@@ -46,8 +48,15 @@ def error_body(refusal: Refusal, request_id: str = "") -> bytes:
 
 
 def status_of(refusal: Refusal) -> int:
-    """Its HTTP status: Anthropic has one of its own for an overload."""
+    """Its HTTP status: Anthropic has one of its own for an overload, and for an account that has to be paid into."""
+    if _is_unpaid(refusal):
+        return _UNPAID
     return _OVERLOADED if refusal.kind is Kind.OVERLOADED else refusal.status
+
+
+def _is_unpaid(refusal: Refusal) -> bool:
+    """Whether it is money that is missing at the upstream, where a plan's limit is only to be waited for."""
+    return refusal.kind is Kind.USAGE_EXHAUSTED and refusal.code == "insufficient_quota"
 
 
 def _message(refusal: Refusal) -> str:

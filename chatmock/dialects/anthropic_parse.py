@@ -15,12 +15,17 @@ from chatmock.conversation import ChatRequest, Message, ResponseFormat, Source, 
 from chatmock.dialects.anthropic_blocks import Content, read_content
 from chatmock.dialects.anthropic_fields import MISSING, fault, read
 from chatmock.dialects.anthropic_tools import ToolChoiceBody, read_tool_choice, read_tools
+from chatmock.dialects.anthropic_turns import check_calls
 from chatmock.dialects.openai_parse import read_object
 from chatmock.jsontext import Struct
 
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
 
 MOST_STOPS: Final = 64
+LEAST_BUDGET: Final = 1024
+"""Tokens of thinking."""
+NO_MESSAGES: Final = "at least one message is required"
+NOTHING_SAID: Final = "user messages must have non-empty content"
 TOLERATED: Final = frozenset(
     [
         "anthropic_version",
@@ -42,7 +47,6 @@ _EFFORTS: Final = ((4096, "low"), (16384, "medium"))
 _BILLING: Final = "x-anthropic-billing-header:"
 """How a text begins that Claude Code puts before its prompt for Anthropic's accounts. It differs in every request, and so
 would empty every prompt cache."""
-_MOST_USER_CHARS: Final = 64
 _ANSWER: Final = "answer"
 """The schema's name: OpenAI's upstreams want one."""
 
@@ -108,30 +112,39 @@ def parse_messages(data: bytes, wire: str, aliases: Mapping[str, str]) -> ChatRe
     :param aliases: patterns of models' names, to the model that answers to each.
     :raises Refusal: bad request, naming the field at fault.
     """
-    chat = parse_count(data, wire, aliases)
+    body = read_object(data)
+    asked = read(body, CountBody)
+    chat = _read(asked, body, wire, aliases)
     if chat.max_tokens is None:
         raise fault("max_tokens", MISSING)
+    check_calls(asked.messages)
     return chat
 
 
 def parse_count(data: bytes, wire: str, aliases: Mapping[str, str]) -> ChatRequest:
-    """Read a request whose tokens are to be counted: the same, but that ``max_tokens`` may be absent.
+    """Read a request whose tokens are to be counted: the same, but that ``max_tokens`` may be absent, and that it may be a
+    piece of a conversation, with calls or results alone.
 
     :raises Refusal: as :func:`parse_messages`.
     """
     body = read_object(data)
-    asked = read(body, CountBody)
+    return _read(read(body, CountBody), body, wire, aliases)
+
+
+def _read(asked: CountBody, body: Mapping[str, Any], wire: str, aliases: Mapping[str, str]) -> ChatRequest:
     _check(asked)
     ignored = [name for name in body if name not in CountBody.__struct_fields__ and name not in TOLERATED]
     offered = read_tools(asked.tools or ())
-    messages = tuple(_messages(asked, ignored))
+    told = tuple(_messages(asked, ignored))
+    if not told:
+        raise fault("messages", NO_MESSAGES)
     thinking = asked.thinking
-    known = named(asked.model, aliases)
     return ChatRequest(
-        model=known or asked.model,
-        messages=messages,
+        model=named(asked.model, aliases) or asked.model,
+        messages=tuple(message for _, message in told),
+        places=tuple(where for where, _ in told),
         asked_model=asked.model,
-        otherwise="" if known is None and asked.model.startswith("claude") else None,
+        otherwise=otherwise(asked.model, aliases),
         stream=bool(asked.stream),
         tools=offered.tools,
         other_tools=offered.hosted,
@@ -155,6 +168,12 @@ def named(model: str, aliases: Mapping[str, str]) -> str | None:
     return next((known for pattern, known in aliases.items() if fnmatchcase(model, pattern)), None)
 
 
+def otherwise(model: str, aliases: Mapping[str, str]) -> str | None:
+    """What to ask for where no provider knows the name *model*: the default model (empty) for one of Anthropic's own that
+    *aliases* have nothing for; None for any other."""
+    return "" if model.startswith("claude") and named(model, aliases) is None else None
+
+
 def omits_thinking(chat: ChatRequest) -> bool:
     """Whether the client wants the thinking sealed, and not to read it."""
     thinking = None if chat.source is None else chat.source.body.get("thinking")
@@ -165,34 +184,54 @@ def _check(asked: CountBody) -> None:
     if not asked.model:
         raise fault("model", MISSING)
     if not asked.messages:
-        raise fault("messages", "at least one message is required")
+        raise fault("messages", NO_MESSAGES)
     if asked.max_tokens is not None and asked.max_tokens < 1:
         raise fault("max_tokens", "It must be at least 1.")
     if len(asked.stop_sequences or ()) > MOST_STOPS:
         raise fault("stop_sequences", f"{MOST_STOPS} are the most.")
+    _check_sampling(asked)
     thinking = asked.thinking
-    if thinking is not None and thinking.type == "enabled" and not (thinking.budget_tokens or 0) > 0:
-        raise fault("thinking.budget_tokens", "Thinking that is enabled needs a number of tokens.")
+    if thinking is not None and thinking.type == "enabled":
+        if thinking.budget_tokens is None:
+            raise fault("thinking.enabled.budget_tokens", MISSING)
+        if thinking.budget_tokens < LEAST_BUDGET:
+            words = f"Input should be greater than or equal to {LEAST_BUDGET}"
+            raise fault("thinking.enabled.budget_tokens", words)
 
 
-def _messages(asked: CountBody, ignored: list[str]) -> Iterator[Message]:
+def _check_sampling(asked: CountBody) -> None:
+    for name, value in (("temperature", asked.temperature), ("top_p", asked.top_p)):
+        if value is not None and not 0 <= value <= 1:
+            raise fault(name, "range: 0..1")
+    if asked.top_k is not None and asked.top_k < 0:
+        raise fault("top_k", "Input should be greater than or equal to 0")
+
+
+def _messages(asked: CountBody, ignored: list[str]) -> Iterator[tuple[str, Message]]:
+    """The messages, each after the place that it has in the body."""
     system = _system(asked.system or "", "system", ignored)
     if system is not None:
-        yield system
+        yield "system", system
     for position, message in enumerate(asked.messages):
-        where = f"messages.{position}.content"
+        place = f"messages.{position}"
+        where = f"{place}.content"
         if message.role == "system":
             system = _system(message.content, where, ignored)
             if system is not None:
-                yield system
+                yield place, system
             continue
+        left_out = len(ignored)
         parts = read_content(message.content, message.role, where, ignored)
+        if not parts:
+            if message.role == "user" and len(ignored) == left_out:
+                raise fault(place, NOTHING_SAID)
+            continue  # upstreams take no turn that is empty
         results = [part for part in parts if isinstance(part, ToolResult)]
         # Upstreams want the answers to calls right after them, each in a message of its own.
-        yield from (Message("tool", (result,)) for result in results)
+        yield from ((place, Message("tool", (result,))) for result in results)
         said = tuple(part for part in parts if not isinstance(part, ToolResult))
-        if said or not results:
-            yield Message(message.role, said)
+        if said:
+            yield place, Message(message.role, said)
 
 
 def _system(content: Content, where: str, ignored: list[str]) -> Message | None:
@@ -245,7 +284,7 @@ def _is_strict(schema: Any) -> bool:
 
 def _extras(asked: CountBody) -> dict[str, Any]:
     user = asked.metadata.user_id if asked.metadata is not None else None
-    if user is not None and len(user) > _MOST_USER_CHARS:
+    if user is not None:  # which names the device and the account
         user = hashlib.blake2b(user.encode(), digest_size=16).hexdigest()
     extras = {"temperature": asked.temperature, "top_p": asked.top_p, "top_k": asked.top_k, "user": user}
     return {name: value for name, value in extras.items() if value is not None}

@@ -1,8 +1,10 @@
 """A Messages stream: ``event:`` and ``data:`` for each record (spec upstreams.md, F).
 
 Blocks never interleave: one is open at a time, and what belongs to a later one waits until it is closed. Text and
-thinking end where something else begins. A call ends there too when its arguments are whole by then; else only the
-answer's end tells, for some upstreams send the arguments of several calls in turns.
+thinking end where something else begins. A call ends there too, as soon as its arguments are whole: some upstreams send the
+arguments of several calls in turns. What waits is held, and counted; of what is open nothing is.
+
+An ``error`` names no request: the head of the stream has its id.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ import attrs
 
 from chatmock import jsontext
 from chatmock.conversation import ChatRequest, Identity
-from chatmock.dialects.anthropic_content import is_complete, message_head, stop_reason, usage_body
+from chatmock.dialects.anthropic_arguments import ArgumentsEnd
+from chatmock.dialects.anthropic_content import message_head, stop_reason, usage_body
 from chatmock.dialects.anthropic_errors import error_body
 from chatmock.dialects.anthropic_parse import omits_thinking
 from chatmock.dialects.anthropic_seals import signature_of
@@ -36,6 +39,10 @@ from chatmock.framing import sse_record
 from chatmock.thinking import PARAGRAPH
 
 _MARK: Final = "\0"
+_BLOCK_BYTES: Final = 500
+"""What a block takes besides its content, while it waits."""
+_PIECE_BYTES: Final = 60
+"""What a piece of text takes besides its characters."""
 Kind = Literal["text", "refusal", "thinking", "redacted", "call"]
 
 
@@ -47,15 +54,20 @@ class _Block:
     id: str = ""
     name: str = ""
     pieces: list[str] = attrs.field(factory=list)
-    """What has not been written yet; of an open call everything, since it has to be known when it is whole."""
+    """What has not been written yet."""
     seal: ReasoningSeal | None = None
-    tried: bool = False
-    """Whether it has been looked whether the call is whole: once, since that reads all of it."""
+    end: ArgumentsEnd = attrs.field(factory=ArgumentsEnd)
+    """Of a call."""
     closed: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it ends where another one comes."""
+        return self.kind != "call" or self.end.reached
 
 
 class MessagesEncoder:
-    """Events as records. Text is put between bytes made once for its block."""
+    """Events as records. What a block goes on with is put between bytes made once for it."""
 
     answer: None = None
 
@@ -66,9 +78,12 @@ class MessagesEncoder:
         self._waiting: deque[_Block] = deque()
         self._calls: dict[int, _Block] = {}
         self._index = -1
-        self._text_head = b""
-        """Before more text of the open block; empty where text would begin another one."""
-        self._text_tail = b""
+        self._before = self._after = b""
+        """Around more of the open block."""
+        self._in_text = False
+        """Whether text goes on with the open block."""
+        self.held = 0
+        """About how many bytes of the answer wait for the open block to be closed."""
         self._part: tuple[str, int] | None = None
         """The part that the thinking is at."""
         self._breaks = False
@@ -82,8 +97,8 @@ class MessagesEncoder:
 
     def _encode(self, event: Event) -> bytes:
         match event:
-            case TextDelta(text, 0, _) if text and self._text_head:
-                return b"%b%b%b" % (self._text_head, jsontext.dumps(text), self._text_tail)
+            case TextDelta(text, 0, _) if text and self._in_text:
+                return self._delta(text)
             case Opened():
                 return self._start()
             case Usage():
@@ -147,47 +162,62 @@ class MessagesEncoder:
         last = self._last
         if last is not None and last.kind == "thinking" and last.seal is None:
             last.seal = event  # written when the block is closed
+            self.held += 0 if last is self._open else len(event.value)
             return b""
         return self._append(_Block("thinking" if self._omits else "redacted", seal=event))
 
     def _call(self, event: ToolCallDelta) -> bytes:
         if event.id:
             block = _Block("call", event.id, event.name, [event.arguments] if event.arguments else [])
+            block.end.feed(event.arguments)
             self._calls[event.index] = block
             return self._append(block)
         block = self._calls[event.index]
         # After a whole object there can be nothing but white space.
-        return b"" if block.closed or not event.arguments else self._add(block, event.arguments)
+        if block.closed or not event.arguments:
+            return b""
+        block.end.feed(event.arguments)
+        return self._add(block, event.arguments) + self._go_on()
 
     @property
     def _last(self) -> _Block | None:
         return self._waiting[-1] if self._waiting else self._open
 
     def _append(self, block: _Block) -> bytes:
-        """Have *block* come after the last one, and begin what may begin now."""
+        """Have *block* come after the last one."""
         self._waiting.append(block)
+        self._in_text = False
+        self.held += _size(block)
+        return self._go_on()
+
+    def _go_on(self) -> bytes:
+        """Begin what may begin now."""
+        if not self._waiting:
+            return b""
         records = []
-        while self._waiting and (self._open is None or _is_whole(self._open)):
+        while self._waiting and (self._open is None or self._open.is_whole):
             records += [self._close(), self._begin(self._waiting.popleft())]
         return b"".join(records)
 
     def _add(self, block: _Block, text: str) -> bytes:
-        if block is not self._open or block.kind == "call":
-            block.pieces.append(text)
-        return self._delta(block.kind, text) if block is self._open else b""
+        if block is self._open:
+            return self._delta(text)
+        block.pieces.append(text)
+        self.held += _bytes(text)
+        return b""
 
     def _begin(self, block: _Block) -> bytes:
+        self.held -= _size(block)
         self._open = block
         self._index += 1
+        self._before, _, self._after = self._delta_of(block.kind, _MARK).partition(jsontext.dumps(_MARK))
         records = [_event("content_block_start", index=self._index, content_block=_started(block))]
         if block.kind == "call":
-            records.append(self._delta("call", ""))  # as the real one does
+            records.append(self._delta(""))  # as the real one does
         if block.pieces:
-            records.append(self._delta(block.kind, "".join(block.pieces)))
-        if block.kind != "call":
-            block.pieces.clear()
-        if block.kind == "text" and not self._waiting:
-            self._text_head, _, self._text_tail = self._delta("text", _MARK).partition(jsontext.dumps(_MARK))
+            records.append(self._delta("".join(block.pieces)))
+        block.pieces.clear()
+        self._in_text = block.kind == "text" and not self._waiting
         return b"".join(records)
 
     def _close(self) -> bytes:
@@ -195,31 +225,37 @@ class MessagesEncoder:
         if block is None:
             return b""
         block.closed = True
-        self._text_head = b""
+        self._in_text = False
         end = _event("content_block_stop", index=self._index)
         if block.kind != "thinking":
             return end
-        return self._delta_of(type="signature_delta", signature=signature_of(block.seal)) + end
+        signed = {"type": "signature_delta", "signature": signature_of(block.seal)}
+        return _event("content_block_delta", index=self._index, delta=signed) + end
 
-    def _delta(self, kind: Kind, text: str) -> bytes:
+    def _delta(self, text: str) -> bytes:
+        """More of the open block."""
+        return b"%b%b%b" % (self._before, jsontext.dumps(text), self._after)
+
+    def _delta_of(self, kind: Kind, text: str) -> bytes:
         match kind:
             case "thinking":
-                return self._delta_of(type="thinking_delta", thinking=text)
+                delta = {"type": "thinking_delta", "thinking": text}
             case "call":
-                return self._delta_of(type="input_json_delta", partial_json=text)
+                delta = {"type": "input_json_delta", "partial_json": text}
             case _:
-                return self._delta_of(type="text_delta", text=text)
-
-    def _delta_of(self, **delta: str) -> bytes:
+                delta = {"type": "text_delta", "text": text}
         return _event("content_block_delta", index=self._index, delta=delta)
 
 
-def _is_whole(block: _Block) -> bool:
-    """Whether *block*, which is open, has ended now that another one comes."""
-    if block.kind != "call":
-        return True
-    tried, block.tried = block.tried, True
-    return not tried and is_complete("".join(block.pieces))
+def _size(block: _Block) -> int:
+    """About how many bytes *block* takes while it waits."""
+    return (
+        _BLOCK_BYTES + (0 if block.seal is None else len(block.seal.value)) + sum(map(_bytes, block.pieces))
+    )
+
+
+def _bytes(text: str) -> int:
+    return _PIECE_BYTES + (len(text) if text.isascii() else 4 * len(text))
 
 
 def _started(block: _Block) -> dict[str, Any]:

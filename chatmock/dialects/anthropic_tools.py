@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
@@ -11,6 +12,9 @@ from chatmock.conversation import Tool, ToolChoice
 from chatmock.dialects.anthropic_fields import MISSING, fault, read
 from chatmock.jsontext import Struct
 
+TOOL_NAME: Final = "^[a-zA-Z0-9_-]{1,128}$"
+"""What a tool of the client's own may be called."""
+_TOOL_NAME: Final = re.compile(TOOL_NAME.strip("^$"))
 _SEARCH: Final = "web_search"
 _SEARCH_KEYS: Final = ("type", "name", "user_location", "allowed_domains", "cache_control")
 """What a search is told by, or need not be told."""
@@ -43,6 +47,8 @@ class Offered:
     """Those that run at the upstream, as OpenAI names them: web search."""
     ignored: tuple[str, ...]
     """The names of those that no upstream here has."""
+    names: frozenset[str]
+    """What all of them are called."""
 
 
 def read_tools(tools: Sequence[Mapping[str, Any]]) -> Offered:
@@ -53,6 +59,7 @@ def read_tools(tools: Sequence[Mapping[str, Any]]) -> Offered:
     own: list[Tool] = []
     hosted: list[Mapping[str, Any]] = []
     ignored: list[str] = []
+    names: list[str] = []
     for position, value in enumerate(tools):
         where = f"tools.{position}"
         tool = read(value, ToolBody, where)
@@ -63,14 +70,19 @@ def read_tools(tools: Sequence[Mapping[str, Any]]) -> Offered:
             ignored.extend(f"tools.{_SEARCH}.{key}" for key in value if key not in _SEARCH_KEYS)
         else:
             ignored.append(f"tools.{tool.type}")
-    return Offered(tuple(own), tuple(hosted), tuple(ignored))
+        names.extend([tool.name] if tool.name else [])
+    if len(set(names)) < len(names):
+        raise fault("tools", "Tool names must be unique.")
+    return Offered(tuple(own), tuple(hosted), tuple(ignored), frozenset(names))
 
 
 def read_tool_choice(asked: ToolChoiceBody | None, offered: Offered) -> ToolChoice:
     """The choice that *asked* is among what is *offered*.
 
-    :raises Refusal: bad request, for a choice without the name it needs.
+    :raises Refusal: bad request, for a choice without the name it needs, or of what is not there.
     """
+    if asked is not None and asked.type in ("any", "tool"):
+        _check_choice(asked, offered)
     match asked:
         case None | ToolChoiceBody(type="auto"):
             return ToolChoice()
@@ -78,20 +90,31 @@ def read_tool_choice(asked: ToolChoiceBody | None, offered: Offered) -> ToolChoi
             return ToolChoice("none")
         case ToolChoiceBody(type="any"):
             return ToolChoice("required")
-        case ToolChoiceBody(name=name) if not name:
-            raise fault("tool_choice.name", MISSING)
         case ToolChoiceBody(name=name):
             own = any(tool.name == name for tool in offered.tools)
             # Who wants the search to be called has no name for it at the upstream.
             searches = name == _SEARCH and bool(offered.hosted) and not own
+            if not own and not searches:
+                raise fault("tool_choice", f"Only Anthropic's servers have the tool {str(name)[:128]!r}.")
             return ToolChoice("required") if searches else ToolChoice("named", name)
+
+
+def _check_choice(asked: ToolChoiceBody, offered: Offered) -> None:
+    if asked.type == "tool" and not asked.name:
+        raise fault("tool_choice.tool.name", MISSING)
+    if not (offered.tools or offered.hosted or offered.ignored):
+        raise fault("tool_choice", "tool_choice may only be specified while providing tools")
+    if asked.type == "tool" and asked.name not in offered.names:
+        raise fault("tool_choice", f"Tool {str(asked.name)[:128]!r} not found in provided tools")
 
 
 def _own(tool: ToolBody, where: str) -> Tool:
     if not tool.name:
-        raise fault(f"{where}.name", MISSING)
+        raise fault(f"{where}.custom.name", MISSING)
+    if not _TOOL_NAME.fullmatch(tool.name):
+        raise fault(f"{where}.custom.name", f"String should match pattern '{TOOL_NAME}'")
     if tool.input_schema is None:
-        raise fault(f"{where}.input_schema", MISSING)
+        raise fault(f"{where}.custom.input_schema", MISSING)
     return Tool(tool.name, tool.description or "", tool.input_schema, strict=bool(tool.strict))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from chatmock.answer import Answer
 from chatmock.conversation import ChatRequest, Identity
@@ -58,6 +58,17 @@ class Dialect(Protocol):
 
     def status(self, refusal: Refusal) -> int:
         """The HTTP status that goes with it."""
+
+
+@runtime_checkable
+class ChecksTranslated(Protocol):
+    """A :class:`Dialect` whose requests may say what only an upstream of the dialect itself can be asked."""
+
+    def check_translated(self, chat: ChatRequest) -> None:
+        """Look at *chat* once it is routed, to an upstream that does not speak the dialect; who does judges by itself.
+
+        :raises Refusal: bad request, naming the field that the upstream or its model has no use for.
+        """
 
 
 class EmbeddingForm(Protocol):

@@ -11,8 +11,15 @@ from chatmock.answer import Answer
 from chatmock.conversation import ChatRequest, Identity
 from chatmock.dialects.ollama_answer import OllamaEncoder, whole
 from chatmock.dialects.ollama_errors import error_body
-from chatmock.dialects.ollama_messages import MessageBody, read_messages, read_tools
-from chatmock.dialects.ollama_parse import HOMED, OllamaBody, loading, ollama_fields, read_body
+from chatmock.dialects.ollama_messages import MessageBody, check_roles, read_messages, read_tools
+from chatmock.dialects.ollama_parse import (
+    HOMED,
+    OllamaBody,
+    check_abilities,
+    loading,
+    ollama_fields,
+    read_body,
+)
 from chatmock.dialects.openai_parse import read_shape
 from chatmock.errors import Refusal
 
@@ -49,6 +56,12 @@ class OllamaChat:
             tools=read_tools(asked.tools),
             **ollama_fields(asked, fields, self.name, load, _HOMED),
         )
+
+    def check_translated(self, chat: ChatRequest) -> None:
+        """Refuse roles that only an Ollama knows, and what the model is known not to do."""
+        if chat.source is not None:
+            check_roles(chat.source.body.get("messages") or ())
+            check_abilities(chat, chat.source.body)
 
     def encoder(self, chat: ChatRequest, identity: Identity) -> OllamaEncoder:
         """A fresh encoder."""

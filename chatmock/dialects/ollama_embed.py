@@ -1,13 +1,13 @@
 """Ollama's embeddings (spec upstreams.md, E3): ``POST /api/embed`` and the older ``POST /api/embeddings``.
 
-What only Ollama's own engine has (``keep_alive``, ``options``, ``truncate``) is named as ignored: a text that is too long
-is its provider's to cut or to refuse.
+What only Ollama's own engine has (``keep_alive``, ``options``, ``truncate``) is told to an Ollama that was moved aside, and
+named as ignored elsewhere: there a text that is too long is its provider's to cut or to refuse.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -18,8 +18,11 @@ from chatmock.dialects.ollama_parse import read_body, read_model, untagged
 from chatmock.dialects.openai_embeddings import MOST_INPUTS
 from chatmock.dialects.openai_parse import read_shape
 from chatmock.errors import bad_request
-from chatmock.jsontext import Struct
+from chatmock.jsontext import Raw, Struct
 from chatmock.vectors import EmbeddingRequest, Embeddings
+
+_OWN: Final = ("truncate", "options", "keep_alive")
+"""The fields that mean something to an Ollama only."""
 
 
 class EmbedBody(Struct):
@@ -60,19 +63,22 @@ class OllamaEmbed:
             raise bad_request(f"input has {len(texts)} texts; {MOST_INPUTS} are the most", param="input")
         if "" in texts:
             raise bad_request("input has an empty text", param="input")
-        return _request(asked.model, texts, fields, "input", asked.dimensions or None)
+        return _request("ollama-embed", asked.model, texts, fields, "input", asked.dimensions or None)
 
     def complete(self, asked: EmbeddingRequest, found: Embeddings, elapsed: int) -> bytes:
-        """A whole answer: nothing is loaded here, so there is no ``load_duration``."""
+        """A whole answer, with a ``load_duration`` where something was loaded."""
         body: dict[str, Any] = {
-            "model": asked.asked_model,
+            # By itself: looking through all the numbers for what is to be escaped would take its time.
+            "model": Raw(escaped(jsontext.dumps(asked.asked_model))),
             "embeddings": found.vectors,
             "total_duration": elapsed,
         }
+        if found.load_duration is not None:
+            body["load_duration"] = found.load_duration
         tokens = (found.usage or {}).get("prompt_tokens")
         if isinstance(tokens, int):
             body["prompt_eval_count"] = tokens
-        return escaped(jsontext.dumps(body))
+        return jsontext.dumps(body)
 
 
 @attrs.frozen
@@ -85,7 +91,8 @@ class OllamaEmbeddings:
         """Read a request; one without a text only wants the model to be there."""
         fields = read_body(body)
         asked = read_shape(fields, OlderBody)
-        return _request(asked.model, (asked.prompt,) if asked.prompt else (), fields, "prompt")
+        texts = (asked.prompt,) if asked.prompt else ()
+        return _request("ollama-embeddings", asked.model, texts, fields, "prompt")
 
     def complete(self, asked: EmbeddingRequest, found: Embeddings, elapsed: int) -> bytes:
         """A whole answer."""
@@ -93,6 +100,7 @@ class OllamaEmbeddings:
 
 
 def _request(
+    form: str,
     model: str | None,
     texts: tuple[str, ...],
     fields: Mapping[str, Any],
@@ -106,6 +114,8 @@ def _request(
         texts,
         otherwise=untagged(name),
         dimensions=dimensions,
+        form=form,
+        own={name: fields[name] for name in _OWN if fields.get(name) is not None},
         ignored=tuple(_ignored(fields, homed)),
     )
 

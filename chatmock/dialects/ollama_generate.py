@@ -1,7 +1,7 @@
 """Ollama's text generation: ``POST /api/generate`` (spec upstreams.md, E2).
 
 Upstreams serve chat models: the prompt goes as a user message, after ``system`` where there is one. What only a model
-in this machine could do is refused (``suffix``) or, where an answer makes sense without it, named as ignored
+of an Ollama could do is refused elsewhere (``suffix``) or, where an answer makes sense without it, named as ignored
 (``template``, ``raw``, ``context``).
 """
 
@@ -21,10 +21,11 @@ from chatmock.dialects.ollama_messages import read_images, with_pictures
 from chatmock.dialects.ollama_parse import (
     HOMED,
     OllamaBody,
+    check_abilities,
     loading,
+    named,
     ollama_fields,
     read_body,
-    read_model,
 )
 from chatmock.dialects.openai_parse import read_shape
 from chatmock.errors import Refusal, bad_request
@@ -60,17 +61,23 @@ class OllamaGenerate:
         """Read a request; without a prompt it only has the model loaded, or let go."""
         fields = read_body(body)
         asked = read_shape(fields, GenerateBody)
-        if asked.suffix:
-            raise bad_request(
-                f'"{read_model(asked.model)[:100]}" does not support insert: the models behind chatmock are chat models,'
-                " which have no suffix.",
-                param="suffix",
-            )
         load = None if asked.prompt else loading(asked.keep_alive)
         return ChatRequest(
             messages=() if load is not None else _messages(asked),
+            places=() if load is not None else (("system", "prompt") if asked.system else ("prompt",)),
             **ollama_fields(asked, fields, self.name, load, _HOMED),
         )
+
+    def check_translated(self, chat: ChatRequest) -> None:
+        """Refuse a suffix, which is for models of an Ollama that insert, and what the model is known not to do."""
+        if chat.source is None:
+            return
+        if chat.source.body.get("suffix"):
+            raise bad_request(
+                f'"{named(chat)}" does not support insert: its upstream is asked as a chat, which has no suffix.',
+                param="suffix",
+            )
+        check_abilities(chat, chat.source.body)
 
     def encoder(self, chat: ChatRequest, identity: Identity) -> OllamaEncoder:
         """A fresh encoder."""

@@ -122,13 +122,25 @@ def read_messages(asked: Sequence[MessageBody]) -> tuple[Message, ...]:
     return tuple(_message(message, f"messages[{i}]", outstanding) for i, message in enumerate(asked))
 
 
+def check_roles(messages: Sequence[Mapping[str, Any]]) -> None:
+    """See that the messages of a request have roles that every upstream knows; only an Ollama takes those of its models'
+    templates besides, such as ``control``.
+
+    :raises Refusal: bad request, naming the message at fault.
+    """
+    for i, message in enumerate(messages):
+        role = message.get("role") or ""
+        if role.lower() not in _ROLES:
+            raise bad_request(
+                f"'messages[{i}].role' is {role[:50]!r}: it can be system, user, assistant or tool.",
+                param=f"messages[{i}].role",
+            )
+
+
 def _message(asked: MessageBody, where: str, outstanding: Outstanding) -> Message:
-    role = _ROLES.get(asked.role.lower())
-    if role is None:
-        raise bad_request(
-            f"'{where}.role' is {asked.role[:50]!r}: it can be system, user, assistant or tool.",
-            param=f"{where}.role",
-        )
+    role = _ROLES.get(
+        asked.role.lower(), "system"
+    )  # another one is only for an Ollama to judge, which is passed it as it is
     pictures = read_images(asked.images, f"{where}.images")
     if role == "tool":
         said: tuple[Text | Image, ...] = (Text(asked.content or ""), *pictures)

@@ -1,6 +1,8 @@
 """The models as Ollama lists and shows them (spec upstreams.md, E3).
 
-Clients take them for models of a machine elsewhere, as Ollama's own cloud models are: they have no size here. What is
+Those of an Ollama that was moved aside are listed as it lists them (:attr:`chatmock.model.Model.facts`); only their names are
+chatmock's. Clients take all others for models of a machine elsewhere, as Ollama's own cloud models are: they have no size
+here, and their digest is no file's, but a stable id of the entry in the catalogue (SHA-256 of ``provider/model``). What is
 not known is empty, or left out where nobody insists on it; no number is made up.
 """
 
@@ -52,9 +54,20 @@ def shown_row(row: Row) -> ShownModel:
     return ShownModel(name, provider, bare, details)
 
 
-def loaded_body() -> bytes:
-    """The models in memory: none, for they are all elsewhere."""
-    return jsontext.dumps({"models": []})
+def loaded_body(loaded: Iterable[tuple[ShownModel, Mapping[str, Any]]] = ()) -> bytes:
+    """The models in memory, each with what the Ollama it is at says of it there (``expires_at``, ``size_vram``,
+    ``context_length`` and more); models elsewhere are in nobody's memory."""
+    return jsontext.dumps({"models": [_entry_of_facts(shown, facts) for shown, facts in loaded]})
+
+
+def status_body() -> bytes:
+    """What ``/api/status`` says: that there is nothing here of Ollama's own cloud."""
+    return jsontext.dumps({"cloud": {"disabled": True, "source": "config"}})
+
+
+def nothing_body() -> bytes:
+    """What is said where there is nothing to say: Go's nothing."""
+    return jsontext.dumps(None)
 
 
 def show_body(shown: ShownModel) -> bytes:
@@ -82,17 +95,41 @@ def show_body(shown: ShownModel) -> bytes:
 
 def _entry(shown: ShownModel) -> dict[str, Any]:
     model = shown.details or _PRESUMED
-    digest = hashlib.sha256(f"{shown.provider}/{shown.upstream_name}".encode("utf-8", "replace"))
+    if model.facts is not None:
+        return _entry_of_facts(shown, model.facts)
     return {
         "name": shown.name,
         "model": shown.name,
         **_elsewhere(shown),
         "modified_at": _modified(model),
         "size": 0,
-        "digest": digest.hexdigest(),
+        "digest": _stable_id(shown),
         "details": _details(shown),
         "capabilities": model.capabilities,
     }
+
+
+def _entry_of_facts(shown: ShownModel, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of an Ollama's own; what clients insist on and it does not say is empty, as with Go."""
+    model = shown.details or _PRESUMED
+    details = facts.get("details", {})
+    words = ("parent_model", "format", "family", "parameter_size", "quantization_level")
+    return {
+        "name": shown.name,
+        "model": shown.name,
+        "modified_at": _modified(model),
+        "size": 0,
+        "digest": _stable_id(shown),
+        "capabilities": model.capabilities,
+        **facts,
+        "details": {**dict.fromkeys(words, ""), "families": None, **details},
+    }
+
+
+def _stable_id(shown: ShownModel) -> str:
+    """In the form of a digest: the same for a model of a provider whenever it is asked, and for no other."""
+    name = f"{shown.provider}/{shown.upstream_name}"
+    return hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
 
 
 def _elsewhere(shown: ShownModel) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal
 
-from chatmock.conversation import ResponseFormat, Source
+from chatmock.conversation import ChatRequest, ResponseFormat, Source
 from chatmock.dialects.openai_parse import MOST_STOPS, read_object
 from chatmock.errors import bad_request
 from chatmock.jsontext import Struct
@@ -45,6 +45,8 @@ _SECONDS: Final = {
     "m": 60.0,
     "h": 3600.0,
 }
+_ENDLESS: Final = 2**63 - 1
+"""Tokens: what a ``num_predict`` below zero asks for, which the limits hold to the owner's maximum like any other number."""
 _SCHEMA_NAME: Final = "answer"
 """OpenAI's schemas have a name, Ollama's have none."""
 
@@ -132,7 +134,7 @@ def ollama_fields(
         # An answer to nothing is one object, whatever is asked for.
         "stream": asked.stream is not False and load is None,
         "load": load,
-        "max_tokens": predict if predict is not None and predict > 0 else None,
+        "max_tokens": _ENDLESS if predict is not None and predict < 0 else predict or None,
         "stop": stop,
         # OpenAI's own take no more than these: chatmock then looks for them itself.
         "tell_stop": len(stop) > MOST_STOPS,
@@ -144,6 +146,26 @@ def ollama_fields(
         "source": Source(wire, body),
         **_thinking(asked.think),
     }
+
+
+def named(chat: ChatRequest) -> str:
+    """The model as its client names it, for messages."""
+    return (chat.asked_model or chat.model)[:100]
+
+
+def check_abilities(chat: ChatRequest, body: Mapping[str, Any]) -> None:
+    """See that the model can do what the request *body* wants of it, as far as the catalogue knows: clients ask once, and go on
+    without it when they read these words.
+
+    :raises Refusal: bad request, in Ollama's words.
+    """
+    model = chat.details
+    if model is None:
+        return
+    if model.thinks is False and body.get("think"):
+        raise bad_request(f'"{named(chat)}" does not support thinking', param="think")
+    if model.calls_tools is False and chat.tools:
+        raise bad_request(f"registry.ollama.ai/library/{named(chat)} does not support tools", param="tools")
 
 
 def loading(keep_alive: float | str | None) -> Literal["load", "unload"]:

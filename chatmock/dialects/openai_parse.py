@@ -23,6 +23,7 @@ from chatmock.conversation import (
     ToolChoice,
     ToolResult,
 )
+from chatmock.dialects.spelling import check_spelling
 from chatmock.errors import Refusal, bad_request
 from chatmock.jsontext import JSONError, Struct
 
@@ -134,14 +135,16 @@ _PATH = re.compile(r" - at `\$\.?(.*)`$")
 def read_object(body: bytes) -> dict[str, Any]:
     """The request body's JSON object.
 
-    :raises Refusal: bad request, when it is none.
+    :raises Refusal: bad request, when it is none, or one that another reader may understand otherwise.
     """
     try:
-        return jsontext.loads_strictly(body)
+        found = jsontext.loads_strictly(body)
     except JSONError as error:
         raise bad_request(
             f"The request body is not a JSON object in UTF-8 that can be trusted: {error}."
         ) from None
+    check_spelling(found)
+    return found
 
 
 def read_shape(body: Mapping[str, Any], shape: type[T]) -> T:

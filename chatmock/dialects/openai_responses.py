@@ -123,6 +123,8 @@ class ResponsesEncoder:
         self._usage: Usage | None = None
         self.answer: bytes | None = None
         """The answer whole, once it has ended, where the request wants it kept."""
+        self.held = 0
+        """How many characters the answer has so far, which its last record repeats."""
 
     def encode(self, events: Iterable[Event]) -> bytes:
         """The records for *events*."""
@@ -134,14 +136,19 @@ class ResponsesEncoder:
         output = self._output
         match event:
             case TextDelta(text, 0, logprobs):
+                self.held += len(text)
                 output.text(text, logprobs)
             case ReasoningDelta(text, kind, part, 0):
+                self.held += len(text)
                 output.think(text, (kind, part))
             case ReasoningSeal(choice=0):
+                self.held += len(event.value)
                 output.seal(event)
             case RefusalDelta(text, 0):
+                self.held += len(text)
                 output.refusal(text)
             case ToolCallDelta(choice=0):
+                self.held += len(event.arguments)
                 output.call(event)
             case Annotation(value, 0):
                 output.cite(value)

@@ -7,6 +7,8 @@ from chatmock.dialects.interface import Dialect
 from chatmock.dialects.ollama_chat import OllamaChat
 from chatmock.dialects.openai_chat import OpenAIChat
 
+ANTHROPIC_HEADERS = (b"anthropic-version", b"anthropic-beta")
+"""By which one knows a client of Anthropic's on a path that others ask as well."""
 _OPENAI = OpenAIChat()
 _ANTHROPIC = Anthropic()
 _FAMILIES: tuple[tuple[str, Dialect], ...] = (
@@ -21,7 +23,7 @@ _FAMILIES: tuple[tuple[str, Dialect], ...] = (
 def dialect_of(path: str, versioned: bool = False) -> Dialect:
     """The dialect that clients of *path* (without a query) speak; OpenAI's where that is not known.
 
-    :param versioned: whether the request names a version of Anthropic's API.
+    :param versioned: whether the request has one of the :data:`ANTHROPIC_HEADERS`.
     """
     if versioned and path.startswith("/v1/models"):
         return _ANTHROPIC

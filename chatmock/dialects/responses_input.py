@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
+import attrs
+
 from chatmock import jsontext
 from chatmock.conversation import (
     Attachment,
@@ -37,18 +39,31 @@ _ROLES: Mapping[str, Role] = {role: role for role in get_args(Role) if role != "
 Item = Mapping[str, Any]
 
 
-def read_input(items: str | Sequence[Item]) -> tuple[tuple[Message, ...], tuple[str, ...]]:
-    """The messages that *items* are, and the names of what was left out.
+@attrs.frozen
+class ReadInput:
+    """What the input of a request says."""
 
+    messages: tuple[Message, ...]
+    places: tuple[str, ...]
+    """Where each of them begins: ``input``, or ``input[n]``."""
+    ignored: tuple[str, ...] = ()
+    """The names of what was left out."""
+
+
+def read_input(items: str | Sequence[Item], earlier: int = 0) -> ReadInput:
+    """The messages that *items* are.
+
+    :param earlier: how many of them come from the answer that the request goes on from.
     :raises Refusal: bad request that names the item, where one of a known type lacks what it cannot be without.
     """
     if isinstance(items, str):
-        return (Message("user", (Text(items),)),), ()
+        return ReadInput((Message("user", (Text(items),)),), ("input",))
     reader = _Reader()
     for position, item in enumerate(items):
-        reader.add(item, f"input[{position}]")
+        place = f"input[{position - earlier}]" if position >= earlier else "previous_response_id"
+        reader.add(item, place)
     reader.end_turn()
-    return tuple(reader.messages), tuple(dict.fromkeys(reader.ignored))
+    return ReadInput(tuple(reader.messages), tuple(reader.places), tuple(dict.fromkeys(reader.ignored)))
 
 
 def kind_of(item: Item) -> str:
@@ -66,9 +81,13 @@ class _Reader:
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
+        self.places: list[str] = []
+        """Where each of them begins."""
         self.ignored: list[str] = []
         self._turn: list[Part] = []
         """What the assistant has said, thought and called without having had a result."""
+        self._began = ""
+        """Where that begins."""
         self._said = self._called = False
         """Whether there is text among it; whether there are calls."""
 
@@ -78,9 +97,10 @@ class _Reader:
         if kind == "message":
             self._message(item, where)
         elif kind == "reasoning":
-            self._begin_turn()
+            self._begin_turn(where)
             self._turn.append(_reasoning(item))
         elif kind in CALLS:
+            self._began = self._began or where
             self._turn.append(_call(item, kind, where))
             self._called = True
         elif kind in RESULTS:
@@ -93,14 +113,20 @@ class _Reader:
     def end_turn(self) -> None:
         """What comes next is another's. Thinking that has led to nothing is left out: no other API takes that."""
         if self._said or self._called:
-            self.messages.append(Message("assistant", tuple(self._turn)))
+            self._add(Message("assistant", tuple(self._turn)), self._began)
         self._turn = []
+        self._began = ""
         self._said = self._called = False
 
-    def _begin_turn(self) -> None:
+    def _add(self, message: Message, where: str) -> None:
+        self.messages.append(message)
+        self.places.append(where)
+
+    def _begin_turn(self, where: str) -> None:
         """The assistant begins to think or to speak: anew, unless it still waits for the results of its calls."""
         if self._said and not self._called:
             self.end_turn()
+        self._began = self._began or where
 
     def _message(self, item: Item, where: str) -> None:
         given = item.get("role")
@@ -111,9 +137,9 @@ class _Reader:
         if role != "assistant":
             self.end_turn()
             if parts:
-                self.messages.append(Message(role, tuple(parts)))
+                self._add(Message(role, tuple(parts)), where)
             return
-        self._begin_turn()
+        self._begin_turn(where)
         if not parts:
             return
         if self._said:
@@ -131,7 +157,7 @@ class _Reader:
         parts = self._content(output, f"{where}.output")
         self.end_turn()
         inner = tuple(part for part in parts if isinstance(part, Text | Image | Attachment))
-        self.messages.append(Message("tool", (ToolResult(id, inner),)))
+        self._add(Message("tool", (ToolResult(id, inner),)), where)
 
     def _content(self, content: object, where: str) -> list[Part]:
         if content is None or content == "":

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from chatmock.conversation import ChatRequest, Message, ResponseFormat, Source, Text
 from chatmock.dialects.openai_parse import read_shape
-from chatmock.dialects.responses_input import read_input
+from chatmock.dialects.responses_input import ReadInput, read_input
 from chatmock.dialects.responses_tools import read_tools
 from chatmock.errors import bad_request
 from chatmock.jsontext import Struct
@@ -119,23 +119,25 @@ class ResponsesBody(Struct):
     previous_response_id: str | None = None
 
 
-def parse_object(body: Mapping[str, Any]) -> ChatRequest:
+def parse_object(body: Mapping[str, Any], earlier: int = 0) -> ChatRequest:
     """Read a request's decoded JSON.
 
     ``previous_response_id`` is not looked at: whoever knows the conversation has put it into ``input``.
 
+    :param earlier: how many items of ``input`` are that, and not the client's.
     :raises Refusal: bad request, naming the field at fault.
     """
     asked = read_shape(body, ResponsesBody)
     _refuse_the_impossible(body, asked)
-    messages, left_out = _messages(asked)
+    said = _said(asked, earlier)
     offered = read_tools(body, asked.tool_choice)
     thinking = asked.reasoning or ReasoningBody()
     wants_logprobs = bool(asked.top_logprobs) or LOGPROBS in (asked.include or ())
-    ignored = (*left_out, *offered.ignored, *_without_meaning(body))
+    ignored = (*said.ignored, *offered.ignored, *_without_meaning(body))
     return ChatRequest(
         model=asked.model or "",
-        messages=messages,
+        messages=said.messages,
+        places=said.places,
         stream=bool(asked.stream),
         tools=offered.tools,
         other_tools=offered.others,
@@ -196,11 +198,12 @@ def _refuse_the_impossible(body: Mapping[str, Any], asked: ResponsesBody) -> Non
         raise bad_request("'input' is empty: send a text, or at least one item.", param="input")
 
 
-def _messages(asked: ResponsesBody) -> tuple[tuple[Message, ...], tuple[str, ...]]:
-    messages, left_out = read_input(asked.input or "")
-    if asked.instructions is not None and asked.instructions.strip():
-        messages = (Message("system", (Text(asked.instructions),)), *messages)
-    return messages, left_out
+def _said(asked: ResponsesBody, earlier: int) -> ReadInput:
+    said = read_input(asked.input or "", earlier)
+    if asked.instructions is None or not asked.instructions.strip():
+        return said
+    rules = Message("system", (Text(asked.instructions),))
+    return ReadInput((rules, *said.messages), ("instructions", *said.places), said.ignored)
 
 
 def _response_format(text: TextBody | None) -> ResponseFormat:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 import stat
@@ -17,7 +18,7 @@ _BUSY_SECONDS: Final = 5.0
 """How long another daemon's write is waited for."""
 _APPLICATION: Final = 0x63_6D_6B_61
 """Tells our file from other databases: ``cmka``."""
-_VERSION: Final = 1
+_VERSION: Final = 2
 _MOST_LOG_BYTES: Final = 4 * 1024 * 1024
 _DAMAGED: Final = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 _BESIDE: Final = ("-wal", "-shm")
@@ -35,7 +36,8 @@ _SCHEMA: Final = (
         UNIQUE (owner, id)
     )
     """,
-    "CREATE INDEX kept_answer_size ON kept_answer (number, size)",
+    # The oldest of a client, and what all of them take, without a look at the answers themselves.
+    "CREATE INDEX kept_answer_owner ON kept_answer (owner, number, size)",
     f"PRAGMA application_id = {_APPLICATION}",
     f"PRAGMA user_version = {_VERSION}",
 )
@@ -46,7 +48,11 @@ class KeptFailed(Exception):
 
 
 class Damaged(Exception):
-    """The file makes no sense, or is of another form than ours."""
+    """The file makes no sense, or is none of ours."""
+
+
+class OtherVersion(Exception):
+    """The file is one of ours, in the form of another version of chatmock."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -55,6 +61,7 @@ def connect(path: Path) -> sqlite3.Connection:
     A connection may go from thread to thread, but is used by one at a time.
 
     :raises Damaged: when it is no file of ours.
+    :raises OtherVersion: when another version of chatmock has made it.
     :raises sqlite3.Error: when it cannot be opened.
     :raises OSError: when it is not a regular file of this user, or cannot be made.
     """
@@ -87,13 +94,13 @@ def set_aside(path: Path) -> Path:
 
     :raises OSError: when that cannot be done.
     """
-    aside = path.with_name(f"{path.name}.damaged")
+    aside = _aside(path)
     path.replace(aside)
-    remove(path)
+    discard(path)
     return aside
 
 
-def remove(path: Path) -> None:
+def discard(path: Path) -> None:
     """Remove the file and what SQLite keeps beside it, as far as they are there.
 
     :raises OSError: when that cannot be done.
@@ -101,6 +108,30 @@ def remove(path: Path) -> None:
     for name in (path.name, *(f"{path.name}{ending}" for ending in _BESIDE)):
         with suppress(FileNotFoundError):
             path.with_name(name).unlink()
+
+
+def discard_aside(path: Path, before: float) -> None:
+    """Remove what was set aside, where nothing was written in it since *before* (Unix seconds): answers may stand in it.
+
+    :raises OSError: when that cannot be done.
+    """
+    aside = _aside(path)
+    with suppress(FileNotFoundError):
+        if aside.lstat().st_mtime <= before:
+            aside.unlink()
+
+
+def remove(path: Path) -> None:
+    """Remove all that may have answers in it: the file, what is beside it, and what was set aside.
+
+    :raises OSError: when that cannot be done.
+    """
+    discard(path)
+    discard_aside(path, math.inf)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.damaged")
 
 
 def _make_private(path: Path) -> None:
@@ -121,8 +152,10 @@ def _prepare(connection: sqlite3.Connection) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     is_new = (application, version, tables) == (0, 0, 0)
-    if not is_new and (application, version) != (_APPLICATION, _VERSION):
+    if not is_new and application != _APPLICATION:
         raise Damaged
+    if not is_new and version != _VERSION:
+        raise OtherVersion
     if is_new:
         connection.execute(
             "PRAGMA auto_vacuum = FULL"

@@ -22,8 +22,8 @@ def conversation(kept: KeptAnswer) -> list[Any]:
 
     :raises JSONError: when they cannot be read.
     """
-    asked = jsontext.loads(kept.input)
-    answered = jsontext.loads_object(kept.answer).get("output")
+    asked = jsontext.loads(kept.items)
+    answered = jsontext.loads_object(kept.response).get("output")
     if not isinstance(asked, list) or not isinstance(answered, list):
         raise JSONError("expected the items of a conversation")
     return [*asked, *answered]

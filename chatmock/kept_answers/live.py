@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from chatmock.kept_answers.database import KEPT_FILE, KeptFailed
 from chatmock.kept_answers.entries import Bounds, KeptAnswer
+from chatmock.kept_answers.packing import packed
 from chatmock.kept_answers.store import AnswerFile
 from chatmock.settings import Settings
 from chatmock.state_files import state_folder
@@ -24,6 +25,8 @@ _LOOK_SECONDS: Final = 3600.0
 """How often is looked for what has become too old."""
 MOST_WAITING: Final = 64 * 1024 * 1024
 """Bytes of answers that wait to be written; the oldest are lost when a disk takes none."""
+_LONG_BYTES: Final = 128 * 1024
+"""What is shorter is compressed in some milliseconds, which a change of threads would not save."""
 
 
 class KeptAnswers:
@@ -74,6 +77,17 @@ class KeptAnswers:
         """Whether anything is kept."""
         return self._bounds.seconds > 0
 
+    def holds(self, size: int) -> bool:
+        """Whether an answer is kept that takes *size* bytes, its conversation included."""
+        return self.keeps and size <= self._bounds.share
+
+    async def pack(self, text: bytes) -> bytes:
+        """*text*, JSON, as it is kept; a long one is compressed in a thread."""
+        if len(text) <= _LONG_BYTES:
+            return packed(text)
+        done: bytes = await _patiently(self._in_thread(packed, text))
+        return done
+
     def now(self) -> float:
         """Unix seconds."""
         return self._wall()
@@ -98,7 +112,7 @@ class KeptAnswers:
 
     def keep(self, answer: KeptAnswer) -> None:
         """Keep *answer*: it can be found from now on, and is in the file soon."""
-        if self._stopped or not self.keeps or answer.size > self._bounds.most_bytes:
+        if self._stopped or not self.holds(answer.size):
             return
         key = (answer.owner, answer.id)
         self._drop(key)
@@ -147,7 +161,7 @@ class KeptAnswers:
         while self._waiting:
             batch = list(self._waiting.values())
             try:
-                await self._alone(self._file.write, batch, self._wall())
+                await self._alone(self._file.write, batch)
             except KeptFailed as failed:
                 self._tell(str(failed))
                 return

@@ -3,36 +3,43 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
-from chatmock.kept_answers.database import Damaged, KeptFailed, connect, remove, set_aside, tells_damage
+from chatmock.kept_answers.database import (
+    Damaged,
+    KeptFailed,
+    OtherVersion,
+    connect,
+    discard,
+    discard_aside,
+    remove,
+    set_aside,
+    tells_damage,
+)
 from chatmock.kept_answers.entries import Bounds, KeptAnswer
+from chatmock.kept_answers.totals import Totals
 
 T = TypeVar("T")
-_INSERT: Final = "INSERT OR REPLACE INTO kept_answer (owner, id, created, expires, size, input, answer) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_INSERT: Final = (
+    "INSERT INTO kept_answer (owner, id, created, expires, size, input, answer) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
 _FIND: Final = "SELECT created, input, answer FROM kept_answer WHERE owner = ? AND id = ? AND expires > ? AND created > ?"
 _OLD: Final = "DELETE FROM kept_answer WHERE expires <= ? OR created <= ?"
-_MANY_OF_ONE: Final = """
-    DELETE FROM kept_answer WHERE number IN
-        (SELECT number FROM kept_answer WHERE owner = ? ORDER BY number DESC LIMIT -1 OFFSET ?)
-"""
-_MANY: Final = "DELETE FROM kept_answer WHERE number IN (SELECT number FROM kept_answer ORDER BY number DESC LIMIT -1 OFFSET ?)"
-_LARGE: Final = """
-    DELETE FROM kept_answer WHERE number IN
-        (SELECT number FROM (SELECT number, sum(size) OVER (ORDER BY number DESC) AS upto FROM kept_answer)
-         WHERE upto > ?)
-"""
+_ONE: Final = "SELECT number, size FROM kept_answer WHERE owner = ? AND id = ?"
+_OLDEST: Final = "SELECT number, size FROM kept_answer WHERE owner = ? ORDER BY number LIMIT 1"
+_TOTALS: Final = "SELECT owner, count(*), sum(size) FROM kept_answer GROUP BY owner ORDER BY max(number)"
 
 
 class AnswerFile:
     """The answers in the file *path*, which the first one makes.
 
-    A file that is damaged, or is none of ours, is set aside, and another one begun.
+    A file that is damaged, or is none of ours, is set aside for as long as answers are kept, and another one begun. One of
+    another version of chatmock is removed: whoever goes on from an answer in it sends the conversation once more.
 
-    :param warn: is told of that, in a thread.
+    :param warn: is told of either, in a thread.
     """
 
     def __init__(self, path: Path, bounds: Bounds, warn: Callable[[str], object]) -> None:
@@ -40,23 +47,28 @@ class AnswerFile:
         self._bounds = bounds
         self._warn = warn
         self._connection: sqlite3.Connection | None = None
+        self._totals: Totals | None = None
+        """What is in the file, as far as nobody else has written in it since :attr:`_version`."""
+        self._version = 0
 
-    def write(self, answers: Sequence[KeptAnswer], now: float) -> None:
-        """Keep *answers*, and forget what is too old or too much at *now* (Unix seconds).
+    def write(self, answers: Sequence[KeptAnswer]) -> None:
+        """Keep *answers*, compressed, and forget what is too much then. What has grown old is :meth:`forget_old`'s.
 
         :raises KeptFailed: when that cannot be done; nothing is changed then.
         """
         until = self._bounds.seconds
+        kept = [each.packed() for each in answers]
 
         def work(connection: sqlite3.Connection) -> None:
-            rows = [(a.owner, a.id, a.created, a.created + until, a.size, a.input, a.answer) for a in answers]
             with connection:
-                connection.executemany(_INSERT, rows)
-                self._forget_old(connection, now)
-                for owner in {each.owner for each in answers}:
-                    connection.execute(_MANY_OF_ONE, (owner, self._bounds.most_of_one))
-                connection.execute(_MANY, (self._bounds.most,))
-                connection.execute(_LARGE, (self._bounds.most_bytes,))
+                connection.execute("BEGIN IMMEDIATE")
+                totals = self._count(connection)
+                for a in kept:
+                    self._drop(connection, a.owner, _ONE, (a.owner, a.id))
+                    row = (a.owner, a.id, a.created, a.created + until, a.size, a.input, a.answer)
+                    connection.execute(_INSERT, row)
+                    totals.add(a.owner, a.size)
+                self._make_room(connection, totals, {each.owner for each in kept})
 
         self._do(work, "written")
 
@@ -84,7 +96,9 @@ class AnswerFile:
 
         def work(connection: sqlite3.Connection) -> bool:
             with connection:
-                connection.execute("DELETE FROM kept_answer WHERE owner = ? AND id = ?", (owner, id))
+                connection.execute("BEGIN IMMEDIATE")
+                self._count(connection)
+                self._drop(connection, owner, _ONE, (owner, id))
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the log still has it
             return True
 
@@ -95,32 +109,57 @@ class AnswerFile:
 
         :raises KeptFailed: when that cannot be done.
         """
-        if not self.path.exists():
-            return
-        if not self._bounds.seconds:
-            self.close()
-            try:
+        try:
+            if not self._bounds.seconds:
+                self.close()
                 remove(self.path)
-            except OSError as error:
-                raise self._failed("removed", error.strerror or type(error).__name__) from None
+                return
+            discard_aside(self.path, now - self._bounds.seconds)
+        except OSError as error:
+            raise self._failed("removed", error.strerror or type(error).__name__) from None
+        if not self.path.exists():
             return
 
         def work(connection: sqlite3.Connection) -> None:
             with connection:
-                self._forget_old(connection, now)
+                # By the setting of now, too: who shortens it means what is there already.
+                connection.execute(_OLD, (now, now - self._bounds.seconds))
+            self._totals = None
 
         self._do(work, "written")
 
     def close(self) -> None:
         """Close the file; the next call opens it again."""
         connection, self._connection = self._connection, None
+        self._totals = None
         if connection is not None:
             with suppress(sqlite3.Error):
                 connection.close()
 
-    def _forget_old(self, connection: sqlite3.Connection, now: float) -> None:
-        # By the setting of now, too: who shortens it means what is there already.
-        connection.execute(_OLD, (now, now - self._bounds.seconds))
+    def _count(self, connection: sqlite3.Connection) -> Totals:
+        """What is in the file in this transaction; it is counted again only where another daemon has written in it."""
+        (version,) = connection.execute("PRAGMA data_version").fetchone()
+        if self._totals is None or version != self._version:
+            self._totals = Totals(connection.execute(_TOTALS))
+            self._version = version
+        return self._totals
+
+    def _make_room(self, connection: sqlite3.Connection, totals: Totals, owners: Iterable[str]) -> None:
+        for owner in owners:
+            while totals.is_over(owner, self._bounds):
+                self._drop(connection, owner, _OLDEST, (owner,))
+        while (loser := totals.loser(self._bounds)) is not None:
+            self._drop(connection, loser, _OLDEST, (loser,))
+
+    def _drop(self, connection: sqlite3.Connection, owner: str, which: str, of: tuple[str, ...]) -> None:
+        """Forget the answer of *owner* that the query *which* finds, if there is one; what is kept was counted."""
+        found = connection.execute(which, of).fetchone()
+        if found is None:
+            return
+        number, size = found
+        connection.execute("DELETE FROM kept_answer WHERE number = ?", (number,))
+        if self._totals is not None:
+            self._totals.remove(owner, size)
 
     def _do(self, work: Callable[[sqlite3.Connection], T], verb: str) -> T:
         """Do *work*; once more with another file when this one turns out to be damaged."""
@@ -134,9 +173,16 @@ class AnswerFile:
                     " clients cannot go on from the answers in it."
                 )
                 return self._try(work)
+            except OtherVersion:
+                discard(self.path)
+                self._warn(
+                    f"{self.path} is of another version of chatmock. It is removed, and another one is begun: clients cannot go"
+                    " on from the answers in it."
+                )
+                return self._try(work)
         except sqlite3.Error as error:
             reason = str(error)
-        except Damaged:
+        except (Damaged, OtherVersion):
             reason = "it is damaged as soon as it is made"
         except OSError as error:
             reason = error.strerror or type(error).__name__

@@ -7,6 +7,7 @@ from typing import Final
 
 from chatmock.dialects.anthropic_blocks import (
     BLOCKS_OF,
+    PICTURES,
     SERVER_BLOCKS,
     DocumentBlock,
     ImageBlock,
@@ -19,8 +20,8 @@ from chatmock.dialects.anthropic_blocks import (
     ToolResultBlock,
     ToolUseBlock,
 )
-from chatmock.dialects.anthropic_parse import MOST_STOPS, CountBody, ThinkingBody
-from chatmock.dialects.anthropic_tools import ToolBody, ToolChoiceBody
+from chatmock.dialects.anthropic_parse import LEAST_BUDGET, MOST_STOPS, CountBody, ThinkingBody
+from chatmock.dialects.anthropic_tools import TOOL_NAME, ToolBody, ToolChoiceBody
 from chatmock.jsontext import Struct
 from chatmock.openapi.schemas import (
     COUNT,
@@ -40,6 +41,13 @@ from chatmock.openapi.schemas import (
 
 _POSITIVE: Final = {**INTEGER, "minimum": 1}
 _TEXT: Final = nullable(STRING)
+_NAME: Final = {"type": "string", "pattern": TOOL_NAME}
+_FRACTION: Final = nullable({"type": "number", "minimum": 0, "maximum": 1})
+_BASE64: Final = {
+    "type": "string",
+    "minLength": 1,
+    "pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
+}
 _SHAPES: Final[Mapping[str, type[Struct]]] = {
     "text": TextBlock,
     "image": ImageBlock,
@@ -76,12 +84,16 @@ def anthropic_request_schemas(max_messages: int, max_message_chars: int) -> dict
         "messages": array(ref("AnthropicMessage"), minItems=1, maxItems=max_messages),
         "system": nullable(_content("system")),
         "max_tokens": nullable(_POSITIVE),
+        "temperature": _FRACTION,
+        "top_p": _FRACTION,
+        "top_k": nullable({**INTEGER, "minimum": 0}),
         "stop_sequences": nullable(array(STRING, maxItems=MOST_STOPS)),
-        "tools": nullable(array(_tool())),
+        "tools": nullable({**array(_tool()), "description": "No two have the same name."}),
         "tool_choice": nullable(_tool_choice()),
         "thinking": nullable(_thinking()),
     }
-    words = f"All text of a message has at most {max_message_chars} characters; that of tool calls counts."
+    words = f"All text of a message has at most {max_message_chars} characters; that of tool calls counts. Each call has its"
+    words += " result in the user's next message, and each result its call in the message before."
     return {
         "AnthropicRequest": {
             "description": "max_tokens is lowered to the server's limit, which X-Chatmock-Clamped then tells.",
@@ -143,11 +155,13 @@ def anthropic_error_schemas() -> dict[str, Schema]:
 
 
 def _by_header(plain: str, anthropic: str) -> Schema:
-    words = "In Anthropic's form for a request with the header anthropic-version."
+    words = "In Anthropic's form for a request with the header anthropic-version or anthropic-beta."
     return {"description": words, "anyOf": [ref(plain), ref(anthropic)]}
 
 
 def _content(speaker: Speaker) -> Schema:
+    if speaker == "user":
+        return {"anyOf": [NOT_EMPTY, array(ref(_NAMES[speaker]), minItems=1)]}
     return {"anyOf": [STRING, array(ref(_NAMES[speaker]))]}
 
 
@@ -172,9 +186,11 @@ def _block(kind: str) -> Schema:
 
 def _source(*, documents: bool) -> Schema:
     fields = derived(SourceBody)
-    media_type = {"type": "string", "pattern": "^[A-Za-z0-9.+-]{1,60}/[A-Za-z0-9.+-]{1,60}$"}
+    media_type: Schema = {"enum": list(PICTURES)}
+    if documents:
+        media_type = {"type": "string", "pattern": "^[A-Za-z0-9.+-]{1,60}/[A-Za-z0-9.+-]{1,60}$"}
     forms: dict[str, Mapping[str, Schema]] = {
-        "base64": {"media_type": media_type, "data": NOT_EMPTY},
+        "base64": {"media_type": media_type, "data": _BASE64},
         "url": {"url": {"type": "string", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://"}},
     }
     if documents:
@@ -189,7 +205,7 @@ def _source(*, documents: bool) -> Schema:
 
 def _tool() -> Schema:
     fields = derived(ToolBody)
-    own = {**fields, "type": {"enum": ["custom", None]}, "name": NOT_EMPTY, "input_schema": OBJECT}
+    own = {**fields, "type": {"enum": ["custom", None]}, "name": _NAME, "input_schema": OBJECT}
     other = {**fields, "type": {"type": "string", "not": {"const": "custom"}}}
     return {
         "description": "What the model may call; of Anthropic's own tools only web_search is known to some upstreams.",
@@ -210,7 +226,7 @@ def _tool_choice() -> Schema:
 def _thinking() -> Schema:
     fields = derived(ThinkingBody)
     others = {"enum": ["adaptive", "between_tools", "disabled"]}
-    enabled = {**fields, "type": {"const": "enabled"}, "budget_tokens": _POSITIVE}
+    enabled = {**fields, "type": {"const": "enabled"}, "budget_tokens": {**INTEGER, "minimum": LEAST_BUDGET}}
     return {
         "anyOf": [
             open_object(enabled, ["type", "budget_tokens"]),

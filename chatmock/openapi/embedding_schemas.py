@@ -22,6 +22,10 @@ from chatmock.openapi.schemas import (
 
 _NAME: Final[Schema] = {"type": "string", "pattern": r"\S"}
 _VECTOR: Final = array({"type": "number"})
+_KEEP_ALIVE: Final[Schema] = {
+    "description": "Seconds, or a duration (5m), for an Ollama; elsewhere it is ignored.",
+    "anyOf": [{**INTEGER, "type": "number"}, STRING, NULL],
+}
 _TOKENS: Final = array({**INTEGER, "minimum": 0}, minItems=1)
 
 
@@ -48,17 +52,21 @@ def _ollama() -> dict[str, Schema]:
         "model": _NAME,
         "input": {"anyOf": [STRING, several, NULL]},
         "dimensions": nullable({**INTEGER, "minimum": 0}),
+        "keep_alive": _KEEP_ALIVE,
     }
     answer: dict[str, Schema] = {
         "model": STRING,
         "embeddings": array(_VECTOR),
         "total_duration": {**COUNT, "description": "Nanoseconds."},
+        "load_duration": {**COUNT, "description": "Nanoseconds, of an Ollama's own models."},
         "prompt_eval_count": COUNT,
     }
     return {
         "OllamaEmbedRequest": open_object({**derived(EmbedBody), **narrowed}, ["model"]),
-        "OllamaEmbedAnswer": closed(answer, ["prompt_eval_count"]),
-        "OllamaPrompt": open_object({**derived(OlderBody), "model": _NAME}, ["model"]),
+        "OllamaEmbedAnswer": closed(answer, ["load_duration", "prompt_eval_count"]),
+        "OllamaPrompt": open_object(
+            {**derived(OlderBody), "model": _NAME, "keep_alive": _KEEP_ALIVE}, ["model"]
+        ),
         "OllamaVector": closed({"embedding": _VECTOR}),
     }
 

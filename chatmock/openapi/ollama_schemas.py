@@ -31,6 +31,8 @@ _NANOSECONDS: Final[Schema] = {**COUNT, "description": "Nanoseconds."}
 _PICTURES: Final = nullable(
     array({**STRING, "contentEncoding": "base64", "description": "PNG, JPEG, GIF or WebP."})
 )
+_ELSEWHERE: Final = ("remote_model", "remote_host")
+"""Of a model that is not in the memory of the Ollama that lists it."""
 _ROLES: Final = ("", "system", "developer", "user", "assistant", "tool")
 
 
@@ -40,7 +42,10 @@ def ollama_request_schemas(max_messages: int, max_message_chars: int) -> dict[st
     called = open_object({**derived(CalledBody), "arguments": {"anyOf": [OBJECT, STRING, NULL]}}, ["name"])
     message = {
         **derived(MessageBody),
-        "role": {"enum": [*_ROLES], "description": "Capitals are taken, too; empty for the user's."},
+        "role": {
+            **STRING,
+            "description": f"{', '.join(filter(None, _ROLES))}; empty for the user's. Others are for models of an Ollama.",
+        },
         "content": text,
         "images": _PICTURES,
         "tool_calls": nullable(array(open_object({**derived(CallBody), "function": called}, ["function"]))),
@@ -53,7 +58,7 @@ def ollama_request_schemas(max_messages: int, max_message_chars: int) -> dict[st
         "prompt": text,
         "system": text,
         "images": _PICTURES,
-        "suffix": {"enum": ["", None], "description": "The models are chat models, which have no suffix."},
+        "suffix": {**nullable(STRING), "description": "Only for models of an Ollama that insert."},
     }
     return {
         "OllamaMessage": open_object(message),
@@ -134,7 +139,9 @@ def ollama_answer_schemas() -> dict[str, Schema]:
         "OllamaStatus": closed({"status": STRING}),
         "OllamaModelDetails": _details(),
         "OllamaTags": closed({"models": array(_tag())}),
-        "OllamaLoaded": closed({"models": array(OBJECT)}),
+        "OllamaLoaded": closed({"models": array(_loaded())}),
+        "OllamaState": closed({"cloud": closed({"disabled": BOOLEAN, "source": STRING})}),
+        "OllamaNothing": NULL,
         "OllamaShown": _shown(),
     }
 
@@ -164,26 +171,35 @@ def _details() -> Schema:
     words = dict.fromkeys(
         ("parent_model", "format", "family", "parameter_size", "quantization_level"), STRING
     )
-    return closed(
-        {**words, "families": array(STRING), "context_length": {**COUNT, "description": "Tokens."}},
-        ["context_length"],
-    )
+    lengths = {name: {**COUNT, "description": "Tokens."} for name in ("context_length", "embedding_length")}
+    return closed({**words, "families": nullable(array(STRING)), **lengths}, [*lengths])
+
+
+def _loaded() -> Schema:
+    memory: dict[str, Schema] = {
+        "expires_at": _TIME,
+        "size_vram": {**COUNT, "description": "Bytes."},
+        "context_length": {**COUNT, "description": "Tokens."},
+    }
+    return closed({**_entry(), **memory}, [*_ELSEWHERE, *memory])
 
 
 def _tag() -> Schema:
-    return closed(
-        {
-            "name": STRING,
-            "model": STRING,
-            "remote_model": STRING,
-            "remote_host": STRING,
-            "modified_at": _TIME,
-            "size": COUNT,
-            "digest": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
-            "details": ref("OllamaModelDetails"),
-            "capabilities": array(STRING),
-        }
-    )
+    return closed(_entry(), [*_ELSEWHERE])
+
+
+def _entry() -> dict[str, Schema]:
+    return {
+        "name": STRING,
+        "model": STRING,
+        "remote_model": STRING,
+        "remote_host": STRING,
+        "modified_at": _TIME,
+        "size": COUNT,
+        "digest": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+        "details": ref("OllamaModelDetails"),
+        "capabilities": array(STRING),
+    }
 
 
 def _shown() -> Schema:

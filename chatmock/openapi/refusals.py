@@ -65,7 +65,7 @@ def headers() -> dict[str, Any]:
     notes = {
         "X-Chatmock-Clamped": "A wish that was lowered to the server's limit: max_tokens=2048.",
         "X-Chatmock-Ignored": "Fields of the request that the upstream does not take.",
-        "X-Chatmock-Estimate": "How it was counted.",
+        "X-Chatmock-Estimate": "Which token counts are estimates, or how they were counted.",
         "X-Chatmock-Truncated": "That messages were left out to fit the model's window.",
     }
     return {

@@ -23,5 +23,6 @@ DIFFERENCES = Differences(
     key_setting="DASHSCOPE_API_KEY",
     default_model="qwen-plus",
     embedding_formats=("float",),
+    thoughtless={"enable_thinking": False},
     amend=amend,
 )

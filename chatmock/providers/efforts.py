@@ -5,10 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from chatmock.conversation import ChatRequest
+
 EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra")
 """Every effort there is, the least first; each model lists its own."""
 EFFORT_NOTE: Final = "x-chatmock-effort"
 """The response header for a client whose wish the model cannot follow."""
+_SWITCHES: Final = {"ollama-chat": "think", "ollama-generate": "think"}
+"""The fields by which clients of a dialect turn thinking off; Anthropic's is ``thinking``."""
+
+
+def least(chat: ChatRequest) -> str | None:
+    """The effort by which *chat* has its model think as little as it can: the least that it lists. None where it lists none."""
+    return chat.details.efforts[0] if chat.details is not None and chat.details.efforts else None
+
+
+def may_think(chat: ChatRequest) -> bool:
+    """Whether the model of *chat* thinks, for all that is known of it."""
+    return chat.details is None or chat.details.thinks is not False
+
+
+def switch(chat: ChatRequest) -> str:
+    """The field by which the client of *chat* has turned thinking off."""
+    return _SWITCHES.get("" if chat.source is None else chat.source.wire, "thinking")
 
 
 def nearest(wanted: str, listed: Sequence[str]) -> str:

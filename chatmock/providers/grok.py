@@ -6,7 +6,7 @@ import attrs
 
 from chatmock.conversation import ChatRequest, Source
 from chatmock.errors import Kind, Refusal
-from chatmock.providers.grok_responses import RESPONSES, WIRE, without_effort
+from chatmock.providers.grok_responses import RESPONSES, TITLE, WIRE, amended_seals, without_effort
 from chatmock.providers.interface import IGNORED, Amendment
 from chatmock.providers.openai_differences import Differences
 from chatmock.providers.openai_errors import ErrorFacts
@@ -41,7 +41,12 @@ def facts(said: ErrorFacts) -> ErrorFacts:
 
 
 def amend(chat: ChatRequest, refusal: Refusal) -> Amendment | None:
-    """Leave out the field that the model does not take (B2), where an answer without it is still one."""
+    """Leave out the field that the model does not take (B2), where an answer without it is still one; else the thinking of
+    earlier turns that xAI cannot read."""
+    return _without_refused_fields(chat, refusal) or amended_seals(chat, refusal)
+
+
+def _without_refused_fields(chat: ChatRequest, refusal: Refusal) -> Amendment | None:
     if refusal.kind is not Kind.BAD_REQUEST or "not support" not in refusal.message:
         return None
     fields = sorted({field for word, field in _ADVISORY_FIELDS.items() if word in refusal.message})
@@ -55,7 +60,7 @@ def amend(chat: ChatRequest, refusal: Refusal) -> Amendment | None:
 
 
 DIFFERENCES = Differences(
-    title="xAI",
+    title=TITLE,
     key_setting="XAI_API_KEY",
     default_model="grok-latest",
     retired={

@@ -17,6 +17,9 @@ from chatmock.vectors import EmbeddingRequest, Embeddings
 IGNORED = "X-Chatmock-Ignored"
 """The response header that names the request's fields which meant nothing to the upstream."""
 
+HOP = "X-Chatmock-Hop"
+"""The header of requests to what shall be no chatmock; who asks with it has gone round in a circle."""
+
 EVENT_STREAM = "text/event-stream"
 Headers = Mapping[str, str]
 """Response headers, names in lower case; of repeated ones the last."""
@@ -110,6 +113,11 @@ class Passage(Protocol):
 
 class Embedder(Protocol):
     """An upstream that makes embeddings, in one call."""
+
+    @property
+    def forms(self) -> Collection[str]:
+        """The further forms it is asked in as its clients ask (:attr:`~chatmock.vectors.EmbeddingRequest.form`), so that what
+        only they can say has an effect."""
 
     def request(self, asked: EmbeddingRequest, credential: Credential) -> UpstreamRequest:
         """The HTTP request that asks *asked*."""

@@ -16,6 +16,7 @@ from chatmock.conversation import ChatRequest, Identity
 from chatmock.errors import Kind, Refusal
 from chatmock.model import Model
 from chatmock.providers.interface import (
+    HOP,
     IGNORED,
     Amendment,
     Credential,
@@ -26,6 +27,7 @@ from chatmock.providers.interface import (
     UpstreamRequest,
     passes,
 )
+from chatmock.providers.ollama_embeddings import OllamaEmbedder
 from chatmock.providers.ollama_errors import SETTING, TITLE, facts, refusal
 from chatmock.providers.ollama_models import read_tags
 from chatmock.providers.ollama_passage import LinePassage
@@ -64,6 +66,7 @@ def _with_effort(chat: ChatRequest, effort: str) -> ChatRequest:
 DIFFERENCES: Final = Differences(
     title=TITLE,
     key_setting=SETTING,
+    headers={HOP: "1"},
     embedding_formats=("float",),
     efforts=("low", "medium", "high", "max"),
     facts=facts,
@@ -95,8 +98,9 @@ class Ollama:
 
     @property
     def embedder(self) -> Embedder | None:
-        """Over its ``/v1``."""
-        return self._openai.embedder
+        """Over its own paths for its own clients, over its ``/v1`` for all others."""
+        over_v1 = self._openai.embedder
+        return None if over_v1 is None else OllamaEmbedder(over_v1, self.native_request)
 
     def request(self, chat: ChatRequest, credential: Credential) -> UpstreamRequest:
         """The HTTP request that asks *chat*."""
@@ -115,7 +119,12 @@ class Ollama:
         return UpstreamRequest(
             method,
             f"{self.base_url}{path}",
-            {"Accept": "*/*", "Content-Type": "application/json", "User-Agent": f"chatmock/{__version__}"},
+            {
+                "Accept": "*/*",
+                "Content-Type": "application/json",
+                "User-Agent": f"chatmock/{__version__}",
+                HOP: "1",
+            },
             None if body is None else jsontext.dumps(body),
         )
 
@@ -145,7 +154,8 @@ class Ollama:
 
 
 def _clamp(body: dict[str, Any], most: int | None) -> None:
+    """Hold ``num_predict`` to *most* tokens; one below zero means without end."""
     options = body.get("options")
     wanted = options.get("num_predict") if isinstance(options, Mapping) else None
-    if most is not None and isinstance(wanted, int) and wanted > most:
+    if most is not None and isinstance(wanted, int) and not 0 <= wanted <= most:
         body["options"] = {**body["options"], "num_predict": most}

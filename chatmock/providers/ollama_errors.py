@@ -73,6 +73,7 @@ def refusal(status: int, headers: Headers, body: bytes) -> Refusal:
 
 def _refusal(said: ErrorFacts, wait: float | None) -> Refusal:
     found = to_refusal(TITLE, SETTING, facts(said), wait)
+    found.quoted = "" if found.kind is Kind.UNAUTHENTICATED else said.message
     if "memory" in said.message:
         found.retryable = False  # the model is too large for that machine, now as in a moment
     return found

@@ -57,10 +57,23 @@ class LinePassage:
     answer: None = None
     folds: bool = False
 
-    __slots__ = ("_calls", "_name", "_parser", "outcome", "records", "usage")
+    __slots__ = (
+        "_calls",
+        "_head",
+        "_name",
+        "_parser",
+        "_told",
+        "_told_head",
+        "outcome",
+        "records",
+        "usage",
+    )
 
     def __init__(self, chat: ChatRequest, limit: int = LINE_LIMIT) -> None:
         self._name = chat.asked_model or chat.model
+        self._head = _head(self._name)
+        self._told: str | None = None
+        self._told_head = _head(None)
         self._parser = LineParser(limit)
         self._calls = False
         self.outcome: Finished | Failed | None = None
@@ -116,7 +129,7 @@ class LinePassage:
             if line.message is None and line.response is None and not line.done:
                 raise JSONError("it adds nothing to an answer")
             _check(data, line)
-            carried = data if line.model == self._name else self._renamed(data)
+            carried = data if line.model == self._name else self._renamed(data, line.model)
         except JSONError as error:
             self.outcome = Failed(_malformed(str(error)))
             return b""
@@ -125,7 +138,13 @@ class LinePassage:
             self._finish(line)
         return carried + b"\n"
 
-    def _renamed(self, data: bytes) -> bytes:
+    def _renamed(self, data: bytes, told: str | None) -> bytes:
+        """The line under the client's name of the model, which Ollama told first: all after it stays as it is."""
+        if told != self._told:
+            self._told, self._told_head = told, _head(told)
+        end = len(self._told_head)
+        if data.startswith(self._told_head) and data.startswith((b",", b"}"), end):
+            return self._head + data[end:]
         return jsontext.dumps({**jsontext.loads_object(data), "model": self._name})
 
     def _finish(self, line: Line) -> None:
@@ -133,6 +152,11 @@ class LinePassage:
             self.usage = Usage(line.prompt_eval_count or 0, line.eval_count or 0)
         reason: FinishReason = "tool_calls" if self._calls else "stop"
         self.outcome = Finished(("length" if line.done_reason == "length" else reason,))
+
+
+def _head(model: str | None) -> bytes:
+    """How a line begins that names *model* first."""
+    return b'{"model":' + jsontext.dumps(model)
 
 
 def _check(data: bytes, line: Line) -> None:

@@ -28,7 +28,7 @@ from chatmock.providers.openai_errors import facts_of_body, is_page, retry_after
 from chatmock.providers.openai_models import read_models
 from chatmock.providers.openai_passage import ChatPassage
 from chatmock.providers.openai_request import request_body
-from chatmock.providers.output_limits import LimitedDecoder
+from chatmock.providers.output_limits import limited, stop_notes
 from chatmock.providers.translated import both, fitted, without_effort
 
 WIRE = "openai-chat"
@@ -79,8 +79,9 @@ class OpenAICompatible:
         """The HTTP request that asks *chat*: a stream when the client wants one or speaks another dialect."""
         prepared = self.differences.prepare(chat)
         if not passes(chat, self.wires):
-            fit = fitted(prepared.chat, self.differences.efforts)
-            prepared = Amendment(fit.chat, both(prepared.notes, fit.notes))
+            fit = fitted(prepared.chat, self.differences.efforts, self.differences.thoughtless)
+            notes = stop_notes(chat) if chat.tell_stop else {}
+            prepared = Amendment(fit.chat, {**both(prepared.notes, fit.notes), **notes})
         stream = chat.stream or chat.force_stream or not passes(chat, self.wires)
         native = self._native(chat)
         path = "/chat/completions" if native is None else native.path
@@ -111,7 +112,7 @@ class OpenAICompatible:
         if native is not None:
             return native.decoder(self.title, self.record_limit, chat)
         decoder = ChatDecoder(self.title, self.differences, self.record_limit, chat.choices)
-        return LimitedDecoder(decoder, chat.stop, None) if chat.tell_stop and chat.stop else decoder
+        return limited(decoder, chat, None) if chat.tell_stop else decoder
 
     def passage(self, chat: ChatRequest, identity: Identity) -> Passage:
         """A fresh passage."""

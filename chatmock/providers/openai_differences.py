@@ -68,6 +68,8 @@ class Differences:
     """Corrects the status and code of an error by what its text says."""
     efforts: Sequence[str] = ("low", "medium", "high")
     """The reasoning efforts that a model is thought to have which lists none."""
+    thoughtless: Mapping[str, Any] | None = None
+    """The request fields that have a model not think, where the upstream has such fields of its own."""
     finish_reason: Callable[[str, str | None], str] = same_reason
     """The true finish reason, from the one given and the model maker's own."""
     native: Mapping[str, NativeWire] = attrs.field(factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 import attrs
@@ -46,6 +46,7 @@ class OpenAIEmbedder:
     """The request headers, for a credential and an ``Accept``."""
     refused: Callable[[int, Headers, bytes], Refusal]
     """Reads an answer of the upstream that is not a success, whatever was asked."""
+    forms: Collection[str] = attrs.field(default=(), init=False)
 
     def request(self, asked: EmbeddingRequest, credential: Credential) -> UpstreamRequest:
         """The HTTP request that asks *asked*."""

@@ -68,6 +68,8 @@ class ErrorFacts:
     message: str
     code: str | None = attrs.field(default=None, converter=_word)
     param: str | None = attrs.field(default=None, converter=_word)
+    status_told: bool = True
+    """Whether somebody named a status: an error inside a stream mostly has none, and :attr:`status` only sorts it."""
 
 
 def read_facts(status: int, body: Mapping[str, Any]) -> ErrorFacts:
@@ -84,6 +86,7 @@ def read_facts(status: int, body: Mapping[str, Any]) -> ErrorFacts:
     code = error.get("code")
     if isinstance(code, str) and code.isascii() and code.isdecimal():
         code = int(code)
+    status_told = status >= 400 or (isinstance(code, int) and 400 <= code < 600)
     if status < 400:
         status = code if isinstance(code, int) and 400 <= code < 600 else _STATUS_OF_CODE.get(str(code), 502)
     metadata = error.get("metadata")
@@ -95,6 +98,7 @@ def read_facts(status: int, body: Mapping[str, Any]) -> ErrorFacts:
         message,
         code=code if isinstance(code, str) and code else None,
         param=param if isinstance(param, str) else None,
+        status_told=status_told,
     )
 
 
@@ -142,7 +146,7 @@ def to_refusal(title: str, key_setting: str, facts: ErrorFacts, retry_after: flo
         code = "model_not_found"
     return Refusal(
         kind,
-        f"{title} answered {facts.status}{said}",
+        f"{title} answered {facts.status if facts.status_told else 'with an error'}{said}",
         code=code or ("upstream_error" if facts.status >= 500 else None),
         param=facts.param,
         retry_after=retry_after,

@@ -3,15 +3,20 @@
 The text is cut before the stop sequence that is complete first, whichever piece it comes in: what might be the start of one is held
 back until it is certain. Tokens cannot be counted without the model's own vocabulary, so the output limit is an
 estimate, :data:`BYTES_PER_TOKEN` bytes of text, refusal or arguments a token. Arguments cut short would be of no
-use, so a call that has begun is told to its end: the cut comes before the next text or the next call. The token
-counts of an answer that was cut are those that the upstream had told by then, where it had.
+use, so a call that has begun is told to its end: the cut comes before the next text or the next call.
+
+The token counts of an answer that was cut are those that the upstream had told by then. Most tell them at their end only,
+which is not waited for: the counts are estimates then, those of the request as :mod:`~chatmock.providers.token_count` has it
+and of the answer :data:`BYTES_PER_TOKEN` bytes of what was told a token. The headers of the answer say so before it is
+known how it ends: ``X-Chatmock-Estimate: usage, where a stop sequence ends the answer``, and :data:`MAX_TOKENS_NOTE`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from chatmock.conversation import ChatRequest
 from chatmock.events import (
     Annotation,
     Event,
@@ -27,10 +32,31 @@ from chatmock.events import (
     Usage,
 )
 from chatmock.providers.interface import StreamDecoder
+from chatmock.providers.token_count import ESTIMATE, count_tokens
 
 BYTES_PER_TOKEN: Final = 4
 MAX_TOKENS_NOTE: Final = "x-chatmock-max-tokens"
 """The response header that tells how the limit is kept to."""
+
+_ESTIMATED: Final = "usage, where a stop sequence ends the answer"
+
+
+def limit_notes(chat: ChatRequest) -> Mapping[str, str]:
+    """The response headers for the client of *chat*, whose stop sequences and output limit are both kept to here."""
+    notes = stop_notes(chat)
+    return notes if chat.max_tokens is None else {**notes, MAX_TOKENS_NOTE: kept_to(chat.max_tokens)}
+
+
+def stop_notes(chat: ChatRequest) -> Mapping[str, str]:
+    """The response header for the client of *chat*, whose stop sequences are looked for here."""
+    return {ESTIMATE: _ESTIMATED} if chat.stop else {}
+
+
+def limited(decoder: StreamDecoder, chat: ChatRequest, max_tokens: int | None) -> StreamDecoder:
+    """*decoder*, its answer to *chat* ended before the stop sequences and after *max_tokens*, where there are any."""
+    if not chat.stop and max_tokens is None:
+        return decoder
+    return LimitedDecoder(decoder, chat.stop, max_tokens, count_tokens(chat))
 
 
 def kept_to(max_tokens: int) -> str:
@@ -43,13 +69,24 @@ class LimitedDecoder:
 
     :param stop: the sequences before which the text ends; empty ones must not be among them.
     :param max_tokens: the most tokens of text, refusal and arguments, None for no limit.
+    :param prompt_tokens: how many tokens the request takes, by estimate, for an answer that is cut before its upstream has told;
+        None to tell no counts then.
     """
 
-    def __init__(self, decoder: StreamDecoder, stop: Sequence[str], max_tokens: int | None) -> None:
+    def __init__(
+        self,
+        decoder: StreamDecoder,
+        stop: Sequence[str],
+        max_tokens: int | None,
+        prompt_tokens: int | None = None,
+    ) -> None:
         self._decoder = decoder
         self._stop = tuple(stop)
         self._longest = max((len(sequence) for sequence in self._stop), default=0)
         self._left = None if max_tokens is None else max_tokens * BYTES_PER_TOKEN
+        self._prompt_tokens = prompt_tokens
+        self._told = 0
+        """Bytes of text, refusal and arguments given out."""
         self._held: TextDelta | None = None
         self._ended = False
 
@@ -121,7 +158,8 @@ class LimitedDecoder:
             if event.id and self._left <= 0:
                 self._end("length", out)
                 return
-            self._left -= len(event.arguments.encode())
+            self._left -= _size(event.arguments)
+        self._told += _size(event.arguments)
         out.append(event)
 
     def _may_begin_a_stop(self, text: str) -> int:
@@ -147,6 +185,7 @@ class LimitedDecoder:
             text = data[: max(self._left, 0)].decode(errors="ignore") if cut else text
             self._left -= len(data)
         if text:
+            self._told += _size(text)
             out.append(type(event)(text, event.choice) if cut else event)
         if cut:
             self._end("length", out)
@@ -156,11 +195,15 @@ class LimitedDecoder:
             return
         self._ended = True
         usage = self._decoder.usage
+        if usage is None and self._prompt_tokens is not None:
+            usage = Usage(self._prompt_tokens, -(-self._told // BYTES_PER_TOKEN))
         if usage is not None:
-            out.append(
-                usage
-            )  # what has been spent is to be known, though the upstream's own end is not waited for
+            out.append(usage)
         out.append(Finished((reason,), cut=True, stop=stop))
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="replace"))
 
 
 def _told_first(found: tuple[int, str]) -> tuple[int, int]:

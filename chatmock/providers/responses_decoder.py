@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from chatmock.durations import LATEST, bounded
 from chatmock.errors import Kind, Refusal, truncated
@@ -31,10 +31,6 @@ from chatmock.providers.responses_errors import told_failure
 from chatmock.providers.responses_records import Delta, FullRecord, ResponseObject
 
 _NO_NAMES: Final[Mapping[str, str]] = MappingProxyType({})
-_CUT_SHORT: Final[Mapping[Any, FinishReason]] = {
-    "max_output_tokens": "length",
-    "content_filter": "content_filter",
-}
 
 
 class ResponsesDecoder:
@@ -181,9 +177,7 @@ class ResponsesDecoder:
 
     def _cut_short(self, response: ResponseObject, events: list[Event]) -> None:
         self._say(self._content.output(response.output or ()), events)
-        details = response.incomplete_details
-        reason = details.get("reason") if isinstance(details, Mapping) else None
-        self._finish(response, _CUT_SHORT.get(reason, "stop") if isinstance(reason, str) else "stop", events)
+        self._finish(response, wire.why_cut_short(response.incomplete_details), events)
 
     def _finish(self, response: ResponseObject, reason: FinishReason, events: list[Event]) -> None:
         self._say([], events, open=True)

@@ -10,6 +10,7 @@ import attrs
 
 from chatmock.conversation import ChatRequest, Identity
 from chatmock.providers.responses_items import CALL_KINDS
+from chatmock.providers.responses_unkept import SEALED
 
 _ALWAYS_THE_CLIENTS: Final = ("previous_response_id",)
 """Fields that chatmock deals with itself, so that the upstream never knows them."""
@@ -24,6 +25,10 @@ class Echo:
     fields: Mapping[str, Any] = attrs.field(repr=False)
     names: Mapping[str, str] = attrs.field(factory=dict)
     """Names of tools as sent upstream, to those of the client."""
+    created: int = 0
+    """When the answer was asked for, in Unix seconds, where the upstream does not tell."""
+    seals: bool = True
+    """Whether the client gets the thinking in its upstream's own form."""
 
     @classmethod
     def of(
@@ -33,25 +38,30 @@ class Echo:
         names: Mapping[str, str] | None = None,
         changed: Iterable[str] = (),
         hidden: Iterable[str] = (),
+        *,
+        seals: bool = True,
     ) -> Echo:
         """What the client of *chat*, which came with a Responses body, is to be told.
 
         :param names: as :attr:`names`.
         :param changed: the fields of the body that were not sent as they are.
         :param hidden: those whose value upstream is no business of the client's: null unless it has sent one.
+        :param seals: as :attr:`seals`.
         """
         body: Mapping[str, Any] = {} if chat.source is None else chat.source.body
         fields = {key: body[key] for key in changed if body.get(key) is not None}
         fields.update((key, body.get(key)) for key in (*hidden, *_ALWAYS_THE_CLIENTS))
         fields["model"] = chat.asked_model or chat.model
         fields["store"] = chat.keep and body.get("store") is not False
-        return cls(f"resp_{identity.id}", fields, names or {})
+        return cls(f"resp_{identity.id}", fields, names or {}, identity.created, seals)
 
     def settle(self, response: dict[str, Any]) -> bool:
         """Put *response* in order where it stands; whether that changed it."""
         changed = False
         if not isinstance(response.get("id"), str) or not response["id"]:
             response["id"], changed = self.id, True
+        if response.get("created_at") is None:
+            response["created_at"], changed = self.created, True
         if response.get("object") != "response":
             response["object"], changed = "response", True
         for key, value in self.fields.items():
@@ -72,6 +82,18 @@ class Echo:
             return False
         item["name"] = self.names[name]
         return True
+
+    def shown(self, item: object) -> object:
+        """*item* as the client gets it: itself, or one without the seal that is not the client's."""
+        if self.seals or not isinstance(item, dict) or item.get("type") != "reasoning":
+            return item
+        return {key: value for key, value in item.items() if key != SEALED} if SEALED in item else item
+
+    def show_all(self, response: dict[str, Any]) -> bool:
+        """Put the items of *response* as the client gets them; whether they are the same."""
+        output = response["output"]
+        response["output"] = shown = list(map(self.shown, output))
+        return all(one is other for one, other in zip(shown, output, strict=True))
 
 
 def settle_usage(response: dict[str, Any]) -> bool:

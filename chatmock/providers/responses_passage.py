@@ -11,7 +11,9 @@ upstreams.md, D3; chatgpt.md, 3.8).
   that fails before that gives no bytes at all, and can still be asked again, or become an HTTP status;
 * a failure is in no bytes. An answer ends once, with ``response.completed`` or ``response.incomplete``; what comes
   after that (``[DONE]`` among it) is dropped;
-* a comment of the upstream's becomes a keep-alive of ours.
+* a comment of the upstream's becomes a keep-alive of ours;
+* where the upstream knows no output limit, the client's is kept to here, see
+  :mod:`~chatmock.providers.responses_output_limit`.
 
 Events and items that nobody here knows pass like others. The first three rules do not touch nearly all records, which a
 typed read of three fields finds out: those are never opened, and their bytes are the upstream's.
@@ -24,14 +26,16 @@ from typing import Any, Final
 
 from chatmock import jsontext
 from chatmock.durations import LATEST, bounded
-from chatmock.errors import Kind, Refusal, truncated
+from chatmock.errors import Kind, Refusal, too_long, truncated
 from chatmock.events import Announced, Failed, Finished, FinishReason, Usage
-from chatmock.framing import Record, RecordTooLarge, SSEParser
+from chatmock.framing import WHOLE_ANSWER_LIMIT, Record, RecordTooLarge, SSEParser
 from chatmock.jsontext import JSONError
 from chatmock.providers import responses_records as wire
 from chatmock.providers.responses_echo import Echo, settle_usage
 from chatmock.providers.responses_errors import failure, told_failure
 from chatmock.providers.responses_items import CALL_KINDS
+from chatmock.providers.responses_lines import HEADS, head, is_plain
+from chatmock.providers.responses_output_limit import OutputLimit
 
 KEEP_ALIVE: Final = b": keep-alive\n\n"
 _OWN: Final = "response."
@@ -44,13 +48,6 @@ _OPENED: Final = frozenset(
 """Events that have to be read whole."""
 _NAMING: Final = frozenset([wire.ITEM_ADDED, "response.function_call_arguments.done"])
 """Further ones that name a tool."""
-_HEADS: Final[Mapping[str, bytes]] = {
-    kind: b"event: %b\ndata: " % kind.encode() for kind in sorted(wire.KNOWN)
-}
-_CUT_SHORT: Final[Mapping[Any, FinishReason]] = {
-    "max_output_tokens": "length",
-    "content_filter": "content_filter",
-}
 
 
 class ResponsesPassage:
@@ -61,6 +58,7 @@ class ResponsesPassage:
     :param echo: what the client is told of its request.
     :param keep: whether :attr:`answer` is wanted.
     :param folds: whether the upstream streams although the client wants the answer whole.
+    :param most: the output limit that is kept to here; None for none.
     """
 
     __slots__ = (
@@ -71,10 +69,12 @@ class ResponsesPassage:
         "_held",
         "_items",
         "_keep",
+        "_most",
         "_next",
         "_opened",
         "_parser",
         "_response",
+        "_size",
         "_title",
         "answer",
         "folds",
@@ -83,18 +83,29 @@ class ResponsesPassage:
         "usage",
     )
 
-    def __init__(self, title: str, limit: int, echo: Echo, *, keep: bool, folds: bool = False) -> None:
+    def __init__(
+        self,
+        title: str,
+        limit: int,
+        echo: Echo,
+        *,
+        keep: bool,
+        folds: bool = False,
+        most: OutputLimit | None = None,
+    ) -> None:
         self._title = title
         self._parser = SSEParser(limit)
         self._echo = echo
         self._keep = keep or folds
-        self._opened = _OPENED | _NAMING if echo.names else _OPENED
+        self._most = most
+        self._opened = _OPENED if not echo.names and echo.seals else _OPENED | _NAMING
         self._begun = False
         self._held: list[bytes] = []
         self._next = 0
         self._response: dict[str, Any] = {}
         self._created: float | None = None
         self._items: dict[int, Any] = {}
+        self._size = 0
         self._comments = 0
         self.folds = folds
         self.records = 0
@@ -151,14 +162,18 @@ class ResponsesPassage:
         self._settle_end(response)
         out = jsontext.dumps(response)
         self.answer = out if self._keep else None
-        return out
+        return out if self._echo.show_all(response) else jsontext.dumps(response)
 
     def _carry_all(self, records: list[Record], *, cut: bool = False) -> bytes:
         out = []
         for data, event in records:
             self.records += 1
             try:
-                out.append(self._carry(data, event))
+                out.append(
+                    self._carry(data, event)
+                    if self._most is None
+                    else self._carry_limited(self._most, data, event)
+                )
             except JSONError as error:
                 if not cut:
                     self._fail(self._malformed(f"sent a record that cannot be read ({error})"))
@@ -178,11 +193,20 @@ class ResponsesPassage:
             and kind not in self._opened
             and self._begun
             and passing.error is None
-            and _is_plain(data)
+            and is_plain(data)
         ):
             self._next += 1
-            return b"%b%b\n\n" % (_HEADS.get(kind) or _head(kind), data)
+            return b"%b%b\n\n" % (HEADS.get(kind) or head(kind), data)
         return self._open(kind or event.decode("ascii", "replace"), data)
+
+    def _carry_limited(self, most: OutputLimit, data: bytes, event: bytes) -> bytes:
+        """A record, or what becomes of it where the answer is cut; the end with the last one of an answer that is."""
+        out = b"".join([self._carry(*record) for record in most.take(data, event)])
+        if not most.met:
+            return out
+        why = {"reason": "max_output_tokens"}
+        response = {**self._response, "incomplete_details": why, "output": []}
+        return out + self._end(wire.INCOMPLETE, {"type": wire.INCOMPLETE, "response": response})
 
     def _carry_odd(self, data: bytes, event: bytes) -> bytes:
         """A record that is not of the shape that each has: nothing, the end of other APIs' streams, or odd in a field."""
@@ -198,13 +222,17 @@ class ResponsesPassage:
             return self._fail(told_failure(self._title, kind, record, self._created))
         if not kind:
             return b""  # nobody could tell what it is
-        changed = not _is_plain(data) or record.get("type") != kind
+        if kind == wire.ITEM_DONE:
+            self._size += len(data)
+            if self._size > WHOLE_ANSWER_LIMIT:
+                return self._fail(too_long(self._title, WHOLE_ANSWER_LIMIT))
+        changed = not is_plain(data) or record.get("type") != kind
         record["type"] = kind
         if kind in (wire.COMPLETED, wire.INCOMPLETE):
             return self._end(kind, record)
         changed |= self._settle(kind, record)
         changed |= self._number(kind, record)
-        out = b"%b%b\n\n" % (_head(kind), jsontext.dumps(record) if changed else data)
+        out = b"%b%b\n\n" % (head(kind), jsontext.dumps(record) if changed else data)
         return self._begin(kind, out)
 
     def _begin(self, kind: str, out: bytes) -> bytes:
@@ -240,9 +268,11 @@ class ResponsesPassage:
             changed = self._echo.name(item)
             index = record.get("output_index")
             self._items[index if isinstance(index, int) else len(self._items)] = item
-            return changed
+            record["item"] = shown = self._echo.shown(item)
+            return changed or shown is not item
         if kind == wire.ITEM_ADDED:
-            return self._echo.name(item)
+            record["item"] = shown = self._echo.shown(item)
+            return self._echo.name(shown) or shown is not item
         name = record.get("name")
         if kind in _NAMING and isinstance(name, str) and name in self._echo.names:
             record["name"] = self._echo.names[name]
@@ -263,7 +293,8 @@ class ResponsesPassage:
         self._number(kind, record)
         if self._keep:
             self.answer = jsontext.dumps(response)
-        return self._release() + b"%b%b\n\n" % (_head(kind), jsontext.dumps(record))
+        self._echo.show_all(response)
+        return self._release() + b"%b%b\n\n" % (head(kind), jsontext.dumps(record))
 
     def _settle_end(self, response: dict[str, Any]) -> None:
         self._echo.settle(response)
@@ -271,12 +302,10 @@ class ResponsesPassage:
         self.usage = wire.read_usage(response.get("usage"))
         reason: FinishReason = "stop"
         if response.get("status") == "incomplete":
-            details = response.get("incomplete_details")
-            told = details.get("reason") if isinstance(details, Mapping) else None
-            reason = _CUT_SHORT.get(told, "stop") if isinstance(told, str) else "stop"
+            reason = wire.why_cut_short(response.get("incomplete_details"))
         elif any(isinstance(i, dict) and i.get("type") in CALL_KINDS for i in response["output"]):
             reason = "tool_calls"
-        self.outcome = Finished((reason,))
+        self.outcome = Finished((reason,), cut=self._most is not None and self._most.met)
 
     def _fail(self, refusal: Refusal) -> bytes:
         self.outcome = Failed(refusal)
@@ -288,22 +317,3 @@ class ResponsesPassage:
     def _empty(self) -> Refusal:
         message = f"{self._title} completed its answer without saying anything. Ask again."
         return Refusal(Kind.UPSTREAM_FAILED, message, code="upstream_empty")
-
-
-def _is_plain(data: bytes) -> bool:
-    """Whether *data* can stand in a line of a stream as it is, for readers that are strict about UTF-8."""
-    if data.isascii():
-        return b"\n" not in data
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return b"\n" not in data
-
-
-def _head(kind: str) -> bytes:
-    """What stands before the payload of an event *kind*; one whose name would break the line goes without it."""
-    known = _HEADS.get(kind)
-    if known is not None:
-        return known
-    return b"event: %b\ndata: " % kind.encode() if kind.isprintable() else b"data: "

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from chatmock import jsontext
-from chatmock.events import Usage
+from chatmock.events import FinishReason, Usage
 from chatmock.jsontext import JSONError, Struct
 
 Channel = Literal["text", "refusal", "summary", "reasoning", "arguments"]
@@ -195,6 +195,14 @@ def read_usage(usage: Any) -> Usage | None:
         cached_tokens=_count(usage.get("input_tokens_details"), "cached_tokens"),
         reasoning_tokens=_count(usage.get("output_tokens_details"), "reasoning_tokens"),
     )
+
+
+def why_cut_short(details: Any) -> FinishReason:
+    """The reason for an answer's end by its ``incomplete_details``; what is none of ours means an end."""
+    reason = details.get("reason") if isinstance(details, Mapping) else None
+    if reason == "max_output_tokens":
+        return "length"
+    return "content_filter" if reason == "content_filter" else "stop"
 
 
 def _count(counts: Any, key: str) -> int | None:

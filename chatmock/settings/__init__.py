@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from chatmock.settings.accounts import PROVIDERS
-from chatmock.settings.addresses import is_this_machine_at
+from chatmock.settings.addresses import is_this_machine_at, loopback_port
 from chatmock.settings.protection import ProtectionSettings
 from chatmock.settings.secrets import Secret
 from chatmock.settings.sources import DECLARATION, Declaration, SettingError, Source, collect, named
@@ -65,6 +65,14 @@ def _missing(settings: Settings, provider: str) -> Sequence[str]:
     ]
 
 
+def _listens_on_port(settings: Settings) -> bool:
+    """Whether host and port are listened on, which endpoints may take the place of."""
+    with_tls = settings.tls_cert is not None and not any(
+        each.startswith("tls:") for each in settings.endpoints
+    )
+    return not settings.endpoints or settings.tls_port is not None or with_tls
+
+
 def _check_together(settings: Settings) -> None:
     """Raises `SettingError` for settings that need another one, saying where they were given."""
 
@@ -80,15 +88,14 @@ def _check_together(settings: Settings) -> None:
         raise SettingError(f"{told('tls_key')} needs CHATMOCK_TLS_CERT")
     if settings.tls_port is not None and settings.tls_cert is None:
         raise SettingError(f"{told('tls_port')} needs CHATMOCK_TLS_CERT and CHATMOCK_TLS_KEY")
-    own = {settings.tls_port, *(() if settings.endpoints else (settings.port,))} - {None, 0}
+    own = {settings.tls_port, settings.port if _listens_on_port(settings) else None} - {None, 0}
     if settings.ollama_port in own:
         raise SettingError(
             f"{told('ollama_port').stating(str(settings.ollama_port))} is a port that chatmock listens on already:"
             " give it one of its own"
         )
-    if settings.ollama_upstream is not None and is_this_machine_at(
-        settings.ollama_upstream, {*own, settings.ollama_port}
-    ):
+    listened = {*own, settings.ollama_port, *map(loopback_port, settings.endpoints)}
+    if settings.ollama_upstream is not None and is_this_machine_at(settings.ollama_upstream, listened):
         raise SettingError(
             f"{told('ollama_upstream')} is where chatmock itself listens: move the real Ollama to another port"
             " (OLLAMA_HOST=127.0.0.1:11435, say) and give its address"

@@ -16,7 +16,7 @@ import attrs
 from chatmock.settings.secrets import MASK
 from chatmock.settings.values import Kind, shown, text_of
 
-__all__ = ["BaseUrl", "Host", "Network", "NetworkKind", "Origin", "is_this_machine_at"]
+__all__ = ["BaseUrl", "Host", "Network", "NetworkKind", "Origin", "is_this_machine_at", "loopback_port"]
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -131,6 +131,30 @@ def is_this_machine_at(url: str, ports: Collection[int | None]) -> bool:
         return False
     scheme, host, port = _authority(match)
     return _is_loopback(host) and (_DEFAULT_PORTS[scheme] if port is None else port) in ports
+
+
+_TCP_ENDPOINT: Final = re.compile(r"(?:tls:)?(?:tcp[46]?|ssl):(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+_BETWEEN: Final = re.compile(r"(?<!\\):")
+"""The colons of an endpoint description that are no part of a value."""
+_EVERYWHERE: Final = frozenset(["", "0.0.0.0", "::"])  # noqa: S104  # only compared
+
+
+def loopback_port(endpoint: str) -> int | None:
+    """The port that a Twisted server *endpoint* description has the loopback's clients find, such as ``tcp:8000``.
+
+    None for one that other addresses have, for what is no TCP, and where the port is found by the system.
+    """
+    match = _TCP_ENDPOINT.fullmatch(endpoint.strip())
+    if match is None:
+        return None
+    first, *rest = _BETWEEN.split(match["rest"])
+    given = dict(each.partition("=")[::2] for each in ("port=" + first.removeprefix("port="), *rest))
+    port, interface = given.get("port", ""), given.get("interface", "").replace("\\", "")
+    try:
+        reached = interface in _EVERYWHERE or _is_loopback(_parsed(interface))
+    except ValueError:
+        return None
+    return int(port) if reached and port.isdecimal() and int(port) else None
 
 
 @attrs.frozen

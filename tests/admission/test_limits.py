@@ -15,6 +15,7 @@ from chatmock.settings import Settings
 from tests.security.verdicts import ASKING
 
 LIMITS = Limits.of(Settings())
+parse_responses = next(dialect.parse for dialect in DIALECTS if dialect.name == "openai-responses")
 parse_chat = next(dialect.parse for dialect in DIALECTS if dialect.name == "openai-chat")
 
 
@@ -59,6 +60,13 @@ def test_edges(allowed: ChatRequest, over: ChatRequest, setting: str) -> None:
     with pytest.raises(Refusal, match=setting) as caught:
         LIMITS.apply(over)
     assert caught.value.status == 400
+
+
+def test_stop_sequences_have_a_limit_together() -> None:
+    LIMITS.apply(chat(said("a"), stop=("a" * 4000, "é" * 48)))
+    with pytest.raises(Refusal, match="'stop' has 4097 bytes") as caught:
+        LIMITS.apply(chat(said("a"), stop=("a" * 4000, "é" * 48, "a")))
+    assert (caught.value.status, caught.value.param) == (400, "stop")
 
 
 def test_inline_pictures_and_files_have_a_limit_of_their_own() -> None:
@@ -191,3 +199,74 @@ def test_max_tokens_are_clamped(asked: int | None, given: int | None) -> None:
     clamped, notes = LIMITS.apply(chat(said("x"), max_tokens=asked))
     assert clamped.max_tokens == given
     assert notes == ({} if asked == given else {"X-Chatmock-Clamped": "max_tokens=2048"})
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "image_generation_call", "id": "ig_1", "result": "{}"},
+        {
+            "type": "computer_call_output",
+            "output": {"type": "computer_screenshot", "image_url": "data:image/png;base64,{}"},
+        },
+        {"type": "reasoning", "summary": [], "encrypted_content": "{}"},
+        {"type": "reasoning", "summary": [], "encrypted_content": "{}_-=="},
+        {
+            "type": "message",
+            "role": "user",
+            "content": [{"type": "input_image", "image_url": "data:image/png;base64,{}"}],
+        },
+        {
+            "type": "function_call_output",
+            "call_id": "1",
+            "output": [{"type": "input_file", "file_data": "{}"}],
+        },
+    ],
+    ids=lambda item: str(item)[:40],
+)
+def test_pictures_and_seals_in_items_of_the_responses_api_are_no_text(item: dict[str, Any]) -> None:
+    def asking(data: str) -> ChatRequest:
+        filled = json.loads(json.dumps(item).replace("{}", data))
+        return parse_responses(json.dumps({"input": [{"role": "user", "content": "hi"}, filled]}).encode())
+
+    large = asking("QUJD" * 100_000)
+    assert LIMITS.apply(large) == (large, {})
+    small = Limits.of(Settings(max_image_bytes=3000))
+    small.apply(asking("QUJD" * 900))
+    with pytest.raises(Refusal, match="CHATMOCK_MAX_IMAGE_BYTES") as caught:
+        small.apply(asking("QUJD" * 1100))
+    assert caught.value.param == "input"
+    if item["type"] != "message":
+        with pytest.raises(Refusal, match="CHATMOCK_MAX_TOTAL_BYTES"):
+            LIMITS.apply(asking("some words " * 30_000))
+
+
+@pytest.mark.parametrize(
+    ("dialect", "fields", "param"),
+    [
+        ("openai-chat", {"messages": [HI, {**HI, "content": LONG}]}, "messages[1]"),
+        ("openai-responses", {"input": "hi", "instructions": LONG}, "instructions"),
+        ("openai-responses", {"input": LONG}, "input"),
+        ("openai-responses", {"input": [HI, {"type": "reasoning", "summary": []}, {**HI, "content": LONG}], "instructions": "x"}, "input[2]"),
+        ("openai-responses", {"input": [HI, {"type": "reasoning", "summary": []}, {"role": "assistant", "content": LONG}]}, "input[1]"),
+        ("openai-responses", {"input": [HI] * 65, "instructions": "x"}, "input"),
+        ("openai-responses", {"input": [{**HI, "content": "word " * 3_000}] * 20}, "input"),
+        ("anthropic", {"messages": [HI], "system": LONG}, "system"),
+        ("anthropic", {"messages": [HI, {**HI, "content": LONG}], "system": "x"}, "messages.1"),
+        ("anthropic", {"messages": [HI] * 65, "system": "x"}, "messages"),
+        ("ollama-generate", {"prompt": LONG, "system": "x"}, "prompt"),
+        ("ollama-generate", {"prompt": "hi", "system": LONG}, "system"),
+        ("ollama-generate", {"prompt": LONG}, "prompt"),
+    ],
+    ids=lambda each: str(each)[:30],
+)  # fmt: skip
+def test_a_limit_is_told_of_the_field_that_the_client_has_sent(
+    dialect: str, fields: dict[str, Any], param: str
+) -> None:
+    parse = next(each.parse for each in DIALECTS if each.name == dialect)
+    asked = parse(json.dumps({"model": "m", "max_tokens": 5, **fields}).encode())
+    assert len(asked.places) in (0, len(asked.messages))
+    with pytest.raises(Refusal) as caught:
+        LIMITS.apply(asked)
+    assert caught.value.param == param
+    assert repr(param) in caught.value.message

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
-from chatmock.admission.origins import Origins
+import chatmock
+from chatmock.admission.origins import EXPOSED, Origins
 from chatmock.errors import Kind, Refusal
 from tests.admission.heads import head
 
@@ -140,3 +144,17 @@ def test_the_sdk_may_send_all_its_headers() -> None:
     simple = {"accept", "host", "connection", "content-length", "accept-encoding"}
     told = Origins(frozenset({APP})).preflight(head(("Origin", APP)))[b"access-control-allow-headers"]
     assert {name.lower() for name in request.headers} - simple <= set(told.decode().split(", "))
+
+
+def test_a_page_may_read_every_header_of_our_own() -> None:
+    sources = [
+        path.read_text() for path in Path(chatmock.__file__).parent.rglob("*.py") if path.name != "origins.py"
+    ]
+    ours = {
+        name.lower()
+        for source in sources
+        for name in re.findall(r"[\"'](x-chatmock-[a-z-]+)[\"']", source, re.IGNORECASE)
+    }
+    assert len(ours) > 8
+    ours.discard("x-chatmock-hop")  # which requests have
+    assert ours <= {name.strip() for name in EXPOSED.decode().split(",")}

@@ -47,6 +47,11 @@ def refused(*messages: Any, **fields: Any) -> str:
     return caught.value.message
 
 
+def picture(**source: str) -> Any:
+    source = {"type": "base64", "media_type": "image/png", "data": "QQ==", **source}
+    return {"role": "user", "content": [{"type": "image", "source": source}]}
+
+
 def test_what_needs_no_more_than_its_place() -> None:
     chat = read(
         model="claude-x",
@@ -69,17 +74,18 @@ def test_what_needs_no_more_than_its_place() -> None:
         max_tokens=100,
         stop=("a", "b"),
         tell_stop=True,
-        extras={"temperature": 0.5, "top_p": 0.9, "top_k": 3, "user": "me"},
+        places=("messages.0",),
+        extras={"temperature": 0.5, "top_p": 0.9, "top_k": 3, "user": chat.extras["user"]},
         source=chat.source,
         thinking="none",
     )
 
 
-def test_a_long_user_is_made_short_and_stays_the_same() -> None:
-    users = [read(metadata={"user_id": "u" * size}).extras["user"] for size in (64, 65, 65, 66)]
-    assert users[0] == "u" * 64
-    assert users[1] == users[2] != users[3]
-    assert len(users[1]) == 32
+def test_who_asks_is_told_in_a_form_that_only_stays_the_same() -> None:
+    users = [read(metadata={"user_id": user}).extras["user"] for user in ("me", "me", "m", "u" * 500)]
+    assert users[0] == users[1]
+    assert len(set(users)) == 3
+    assert {len(user) for user in users} == {32}
 
 
 @pytest.mark.parametrize(
@@ -158,15 +164,21 @@ def file(name: str, data: str) -> Attachment:
 
 
 def test_calls_and_thinking() -> None:
-    assert parts(
-        {"type": "thinking", "thinking": "a", "signature": "chatmock.v1:rs_1:c2VhbA=="},
-        {"type": "thinking", "thinking": "b", "signature": "EvQBCkYICxgCKkAx"},
-        {"type": "thinking", "thinking": "", "signature": "chatmock.v1::"},
-        {"type": "redacted_thinking", "data": "chatmock.v1:rs_2:dGhl"},
-        {"type": "text", "text": "I call."},
-        {"type": "tool_use", "id": "1", "name": "f", "input": {"a": "é"}},
-        role="assistant",
-    ) == (
+    chat = read(
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": "a", "signature": "chatmock.v1:rs_1:c2VhbA=="},
+                {"type": "thinking", "thinking": "b", "signature": "EvQBCkYICxgCKkAx"},
+                {"type": "thinking", "thinking": "", "signature": "chatmock.v1::"},
+                {"type": "redacted_thinking", "data": "chatmock.v1:rs_2:dGhl"},
+                {"type": "text", "text": "I call."},
+                {"type": "tool_use", "id": "1", "name": "f", "input": {"a": "é"}},
+            ],
+        },
+        results("1"),
+    )
+    assert chat.messages[0].parts == (
         Reasoning("a", "c2VhbA==", "rs_1"),
         Reasoning("b"),
         Reasoning("", "dGhl", "rs_2"),
@@ -175,9 +187,78 @@ def test_calls_and_thinking() -> None:
     )
 
 
+def calls(*ids: str) -> Any:
+    """An assistant's message with calls."""
+    blocks = [{"type": "tool_use", "id": id, "name": "f", "input": {}} for id in ids]
+    return {"role": "assistant", "content": blocks}
+
+
+def results(*ids: str) -> Any:
+    """A user's message with results."""
+    return {"role": "user", "content": [{"type": "tool_result", "tool_use_id": id} for id in ids]}
+
+
+SYSTEM = {"role": "system", "content": "Now"}
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [HI, calls("1", "2"), results("2", "1")],
+        [HI, calls("1"), calls("2"), results("1"), results("2"), HI],
+        [HI, calls("1"), SYSTEM, results("1"), calls("1"), results("1")],
+        [SYSTEM, HI, {"role": "assistant", "content": "I"}],
+    ],
+)
+def test_each_call_has_its_result(messages: Any) -> None:
+    assert len(read(*messages).messages) >= 3
+
+
+UNASKED = "unexpected `tool_use_id` found in `tool_result` blocks: "
+UNTOLD = "`tool_use` ids were found without `tool_result` blocks immediately after: "
+
+
+@pytest.mark.parametrize(
+    ("messages", "where", "why"),
+    [
+        ([results("1")], "messages.0.content.0", f"{UNASKED}1."),
+        ([HI, calls("1"), results("1", "2")], "messages.2.content.1", f"{UNASKED}2."),
+        ([HI, calls("1"), results("1"), calls("2"), results("1", "2")], "messages.4.content.0", f"{UNASKED}1."),
+        ([HI, calls("1", "2"), results("1")], "messages.1", f"{UNTOLD}2."),
+        ([HI, calls("1"), HI, results("1")][:3], "messages.1", f"{UNTOLD}1."),
+        ([HI, calls("1")], "messages.1", f"{UNTOLD}1."),
+    ],
+)  # fmt: skip
+def test_a_call_without_its_result_is_refused(messages: Any, where: str, why: str) -> None:
+    assert refused(*messages).startswith(f"{where}: {why}")
+    body = json.dumps({"model": "m", "messages": messages}).encode()
+    assert Anthropic().parse_count(body).messages  # a piece of a conversation can be counted
+
+
+@pytest.mark.parametrize("content", ["", [], [{"type": "text", "text": ""}]])
+def test_a_user_says_something(content: Any) -> None:
+    empty = {"role": "user", "content": content}
+    assert refused(HI, empty) == "messages.1: user messages must have non-empty content"
+
+
+@pytest.mark.parametrize(
+    "content", ["", [], [{"type": "redacted_thinking", "data": "EvQB"}], [{"type": "server_tool_use"}]]
+)
+def test_a_turn_of_which_nothing_is_left_is_left_out(content: Any) -> None:
+    chat = read(HI, {"role": "assistant", "content": content}, HI)
+    assert [message.role for message in chat.messages] == ["user", "user"]
+    assert refused({"role": "assistant", "content": content}) == "messages: at least one message is required"
+
+
+def test_a_user_whose_words_nobody_here_can_read_is_left_out() -> None:
+    chat = read(HI, {"role": "user", "content": [{"type": "container_upload", "file_id": "1"}]})
+    assert (len(chat.messages), chat.ignored) == (1, ("content.container_upload",))
+
+
 def test_results_go_before_what_the_user_says() -> None:
     picture = {"type": "image", "source": {"type": "url", "url": "https://example.org/a.png"}}
     chat = read(
+        calls("1", "2", "3", "4", "5"),
         {
             "role": "user",
             "content": [
@@ -196,7 +277,7 @@ def test_results_go_before_what_the_user_says() -> None:
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "5", "content": ""}]},
     )
     image = Image("https://example.org/a.png")
-    assert [(message.role, message.parts) for message in chat.messages] == [
+    assert [(message.role, message.parts) for message in chat.messages[1:]] == [
         ("tool", (ToolResult("1", (Text("one"),)),)),
         ("tool", (ToolResult("2", (Text("The tool failed: two"), image)),)),
         ("tool", (ToolResult("3", (Text("The tool failed: "), image)),)),
@@ -342,14 +423,42 @@ def test_forms_of_the_answer(schema: Any, strict: bool) -> None:
         ([HI], {"max_tokens": "9"}, "max_tokens: Expected `int | null`, got `str`"),
         ([HI], {"model": ""}, "model: Field required"),
         ([HI], {"stop_sequences": ["a"] * 65}, "stop_sequences: 64 are the most."),
-        ([HI], {"tools": [{"name": "a"}]}, "tools.0.input_schema: Field required"),
+        ([HI], {"tools": [{"name": "a"}]}, "tools.0.custom.input_schema: Field required"),
+        ([HI], {"tools": [ADD, {**ADD, "name": "a b"}]}, "tools.1.custom.name: String should match pattern '^[a-zA-Z0-9_-]{1,128}$'"),
+        ([HI], {"tools": [{**ADD, "name": "a\n"}]}, "tools.0.custom.name: String should match pattern '^[a-zA-Z0-9_-]{1,128}$'"),
+        ([HI], {"tools": [ADD, ADD]}, "tools: Tool names must be unique."),
+        ([HI], {"tools": [ADD, {"type": "bash_20250124", "name": "add"}]}, "tools: Tool names must be unique."),
+        ([HI], {"tool_choice": {"type": "any"}}, "tool_choice: tool_choice may only be specified while providing tools"),
+        ([HI], {"tool_choice": {"type": "tool", "name": "add"}, "tools": []}, "tool_choice: tool_choice may only be specified while providing tools"),
+        ([HI], {"tool_choice": {"type": "tool", "name": "sub"}, "tools": [ADD]}, "tool_choice: Tool 'sub' not found in provided tools"),
+        (
+            [HI],
+            {"tool_choice": {"type": "tool", "name": "bash"}, "tools": [ADD, {"type": "bash_20250124", "name": "bash"}]},
+            "tool_choice: Only Anthropic's servers have the tool 'bash'.",
+        ),
+        *(([HI], {name: value}, f"{name}: range: 0..1") for name in ("temperature", "top_p") for value in (-0.1, 1.1, 2)),
+        ([HI], {"top_k": -1}, "top_k: Input should be greater than or equal to 0"),
         ([HI], {"tools": [ADD, {"name": 1}]}, "tools.1.name: Expected `str | null`, got `int`"),
-        ([HI], {"tool_choice": {"type": "tool"}}, "tool_choice.name: Field required"),
+        ([HI], {"tool_choice": {"type": "tool"}}, "tool_choice.tool.name: Field required"),
         ([HI], {"metadata": {"user_id": 1}}, "metadata.user_id: Expected `str | null`, got `int`"),
         (
             [HI],
             {"thinking": {"type": "enabled"}},
-            "thinking.budget_tokens: Thinking that is enabled needs a number of tokens.",
+            "thinking.enabled.budget_tokens: Field required",
+        ),
+        (
+            [HI],
+            {"thinking": {"type": "enabled", "budget_tokens": 1023}},
+            "thinking.enabled.budget_tokens: Input should be greater than or equal to 1024",
+        ),
+        (
+            [picture(media_type="image/tiff")],
+            {},
+            "messages.0.content.0.image.source.base64.media_type: Input should be 'image/jpeg', 'image/png', 'image/gif' or 'image/webp'",
+        ),
+        *(
+            ([picture(data=data)], {}, "messages.0.content.0.image.source.base64.data: invalid base64 data")
+            for data in ("QQ", "Q Q=", "QQ==QQ==", "é", "=", "QQ==\n")
         ),
         ([{"role": "user"}], {}, "messages.0.content: Field required"),
         ([HI, {"content": "a"}], {}, "messages.1.role: Field required"),

@@ -9,13 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chatmock import transcoding
 from chatmock.conversation import Reasoning
+from chatmock.dialects import Anthropic
 from chatmock.dialects.anthropic_seals import signature_of, unsealed
 from chatmock.errors import Kind, Refusal
 from chatmock.events import (
     Annotation,
     Event,
     Failed,
+    Finished,
     ReasoningDelta,
     ReasoningSeal,
     RefusalDelta,
@@ -23,7 +26,9 @@ from chatmock.events import (
     ToolCallDelta,
     Usage,
 )
-from tests.dialects.anthropic_reading import answered, asked, folded, records, streamed, whole
+from chatmock.thinking import reshaping
+from tests.dialects.anthropic_reading import IDENTITY, answered, asked, folded, records, streamed, whole
+from tests.providers.test_output_limits import Played
 
 ADAPTIVE: Any = {"thinking": {"type": "adaptive"}}
 OMITTED: Any = {"thinking": {"type": "adaptive", "display": "omitted"}}
@@ -230,6 +235,55 @@ def test_calls_whose_arguments_come_in_turns_wait_for_each_other() -> None:
     assert indices == sorted(indices)
 
 
+def test_a_call_that_others_wait_for_is_closed_as_soon_as_it_is_whole() -> None:
+    events = answered(
+        ToolCallDelta(0, "1", "f"),
+        ToolCallDelta(1, "2", "g", "{"),
+        ToolCallDelta(0, arguments='{"a":"}\\'),
+        ToolCallDelta(0, arguments='"}"}'),
+        ToolCallDelta(1, arguments="}"),
+    )
+    assert shape(events[:5])[-4:] == [
+        "content_block_stop",
+        "content_block_start",
+        "input_json_delta",
+        "input_json_delta",
+    ]
+    assert content(events)[0]["input"] == {"a": '}"}'}
+
+
+def test_what_waits_is_counted_and_what_is_open_is_not_kept() -> None:
+    encoder = Anthropic().encoder(asked(**ADAPTIVE), IDENTITY)
+    encoder.encode([*answered()[:1], ToolCallDelta(0, "1", "f"), ToolCallDelta(0, arguments="[" * 10_000)])
+    assert encoder.held == 0
+    encoder.encode([ToolCallDelta(1, "2", "g", "{"), ToolCallDelta(1, arguments="x" * 5000)])
+    assert 5000 < encoder.held < 6000
+    encoder.encode([ReasoningDelta("é" * 1000), ReasoningSeal("s" * 3000), TextDelta("a")])
+    assert 12_000 < encoder.held < 14_000
+    encoder.encode([Finished(("stop",))])
+    assert encoder.held == 0
+
+
+def test_an_answer_of_which_too_much_waits_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transcoding, "WHOLE_ANSWER_LIMIT", 10_000)
+    pieces = [b"1", *[b"2"] * 30]
+
+    class Turns(Played):
+        def feed(self, data: bytes) -> list[Event]:
+            return [ToolCallDelta(1, arguments="x" * 1000)] if data == b"2" else self._events
+
+    opening = [*answered()[:1], ToolCallDelta(0, "1", "f"), ToolCallDelta(1, "2", "g")]
+    encoder = Anthropic().encoder(asked(), IDENTITY)
+    way = transcoding.Translated(Turns(opening), encoder, reshaping("parts"), "X")
+    fed = 0
+    while way.outcome is None:
+        way.feed(pieces[fed])
+        fed += 1
+    assert fed < 12
+    assert isinstance(way.outcome, Failed)
+    assert way.outcome.refusal.code == "upstream_limit"
+
+
 @pytest.mark.parametrize(
     ("arguments", "input"),
     [
@@ -309,9 +363,6 @@ def test_a_stream_says_what_a_whole_answer_says(events: list[Event], fields: Any
 @settings(max_examples=50, deadline=None)
 @given(answers(), st.data())
 def test_how_events_are_packed_makes_no_difference(events: list[Event], data: Any) -> None:
-    from chatmock.dialects import Anthropic
-    from tests.dialects.anthropic_reading import IDENTITY
-
     encoder = Anthropic().encoder(asked(**ADAPTIVE), IDENTITY)
     at, written = 0, b""
     while at < len(events):

@@ -63,3 +63,15 @@ def test_the_list() -> None:
     assert [model["size"] for model in models] == [0, 0, 0]
     assert json.loads(tags_body(rows))["models"] == models
     assert json.loads(loaded_body()) == {"models": []}
+
+
+def test_an_entry_of_an_ollamas_own() -> None:
+    digest = "ab" * 32
+    facts = {"size": 5, "digest": digest, "details": {"family": "llama", "families": None}}
+    known = Model("m", created=1_700_000_000, facts=facts)
+    (entry,) = json.loads(tags_body([("x/m", "ollama", known)]))["models"]
+    assert (entry["name"], entry["model"], entry["size"], entry["digest"]) == ("x/m", "x/m", 5, digest)
+    assert entry["details"]["family"] == "llama"
+    assert entry["details"]["quantization_level"] == ""
+    assert entry["modified_at"] == "2023-11-14T22:13:20Z"
+    assert "remote_host" not in entry

@@ -120,7 +120,7 @@ def test_options_that_mean_something_elsewhere() -> None:
     assert not asked.tell_stop
     assert asked.extras == {k: v for k, v in options.items() if k not in ("num_predict", "stop")}
     assert asked.ignored == ()
-    assert chat(options={"num_predict": -1}).max_tokens is None
+    assert chat(options={"num_predict": -1}).max_tokens > 10**9, "the limits make the owner's maximum of it"
     assert chat(options={"num_predict": 0}).max_tokens is None
 
 
@@ -162,7 +162,9 @@ def test_generate_has_a_system_text_and_no_suffix() -> None:
         Message("system", (Text("Be brief."),)),
         Message("user", (Text("Hi"),)),
     )
-    assert refused(generate, suffix="end").message.startswith('"m" does not support insert')
+    with pytest.raises(Refusal, match='"m" does not support insert'):
+        OllamaGenerate().check_translated(generate(suffix="end"))
+    OllamaGenerate().check_translated(generate(suffix=""))
 
 
 @pytest.mark.parametrize(
@@ -218,7 +220,12 @@ def test_roles() -> None:
     roles = ["system", "USER", "assistant", "", "developer"]
     asked = chat(messages=[{"role": role, "content": "x"} for role in roles])
     assert [m.role for m in asked.messages] == ["system", "user", "assistant", "user", "developer"]
-    assert refused(chat, messages=[*HI, {"role": "nobody", "content": "x"}]).param == "messages[1].role"
+    odd = chat(messages=[*HI, {"role": "nobody", "content": "x"}])
+    with pytest.raises(Refusal) as caught:
+        OllamaChat().check_translated(odd)
+    assert caught.value.param == "messages[1].role"
+    assert odd.messages[1].text == "x", "its length is checked all the same"
+    OllamaChat().check_translated(asked)
     assert chat(messages=[{"role": "user"}]).messages[0].parts == (Text(""),)
 
 

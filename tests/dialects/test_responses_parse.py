@@ -502,3 +502,12 @@ def test_any_body_is_read_or_refused(body: dict[str, Any]) -> None:
     request_body(chat, "openai-chat", stream=False)
     DIALECT.encoder(chat, Identity("abc", 0))
     assert all(name.isascii() and name.isprintable() for name in chat.ignored)
+
+
+def test_faults_are_told_of_the_items_that_the_client_has_sent() -> None:
+    items = [said("user", {"type": "input_text", "text": "Hi"}), spoken("Hello"), result("c")]
+    asked = parse_object({"input": [*items, said("user", {"type": "input_text", "text": "?"})]}, 2)
+    assert asked.places == ("previous_response_id", "previous_response_id", "input[0]", "input[1]")
+    with pytest.raises(Refusal) as caught:
+        parse_object({"input": [*items, {"role": "nobody"}]}, 2)
+    assert caught.value.param == "input[1].role"

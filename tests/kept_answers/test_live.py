@@ -175,12 +175,26 @@ def test_what_waits_is_bounded(trial: Trial, told: list[str], monkeypatch: pytes
     trial.stop()
 
 
-def test_one_that_is_larger_than_all_may_be_is_not_kept(tmp_path: Path) -> None:
-    trial = Trial(tmp_path, most_bytes=1000)
-    trial.kept.keep(answer("a", 2000))
+def test_one_that_is_larger_than_a_clients_share_is_not_kept(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, most_bytes=4000)
+    assert trial.kept.holds(1000)
+    assert not trial.kept.holds(1001)
+    trial.kept.keep(answer("a", 1000))
     assert trial.find("a") is None
     trial.stop()
     assert not trial.path.exists()
+
+
+def test_what_is_long_is_compressed_in_a_thread(trial: Trial) -> None:
+    short = Deferred.fromCoroutine(trial.kept.pack(b"[" + b"1," * 10_000 + b"1]"))
+    assert len(fired(short)) < 1000
+    text = b"[" + b"1," * 500_000 + b"1]"
+    long = Deferred.fromCoroutine(trial.kept.pack(text))
+    assert trial.steps.waiting == ["packed"]
+    trial.steps.run()
+    kept = fired(long)
+    assert len(kept) < 10_000
+    assert KeptAnswer("me", "a", NOW, kept, b"{}").items == text
 
 
 def test_what_waits_grows_old_too(trial: Trial) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import anthropic
 
-from tests.matrix.door import Door
-from tests.matrix.scenario import PNG, RESULTS, SCHEMA, Call, Fault, Seen, Wish
+from tests.matrix.scenario import PNG, RESULTS, SCHEMA, Call, Fault, Seen, Tokens, Wish
+from tests.matrix.sdk_client import SDKClient
 
 
-class AnthropicClient:
-    """``client.messages``; see :class:`~tests.matrix.clients.Client`."""
+class AnthropicClient(SDKClient):
+    """``client.messages``."""
 
+    errors = (anthropic.APIError,)
     raises: ClassVar[Mapping[int, type[BaseException]]] = {
         400: anthropic.BadRequestError,
         429: anthropic.RateLimitError,
@@ -29,44 +30,33 @@ class AnthropicClient:
         "refusal": "refusal",
     }
     shows_refusals = True
+    shows_headers = True
+    shows_details = True
 
-    def __init__(self, url: str) -> None:
-        self._door = Door()
-        self._sdk = anthropic.Anthropic(
+    def connect(self, url: str, http: dict[str, Any]) -> anthropic.Anthropic:
+        """The client."""
+        return anthropic.Anthropic(
             base_url=url,
             api_key="client-key",
             max_retries=0,
             timeout=30.0,
-            http_client=anthropic.DefaultHttpxClient(verify=False, event_hooks=dict(self._door.hooks)),
+            http_client=anthropic.DefaultHttpxClient(verify=False, **http),
         )
 
-    def ask(self, wish: Wish) -> Seen:
-        """Ask, and read the answer to its end, or to its fault."""
-        seen = Seen()
-        try:
-            self._read(wish, seen)
-        except anthropic.APIStatusError as error:
-            waits = error.response.headers.get("retry-after")
-            status = error.status_code if error.status_code >= 400 else None
-            seen.fault = Fault(type(error), error.message, status, waits)
-        except anthropic.APIError as error:
-            seen.fault = Fault(type(error), error.message)
-        return seen
+    def fault(self, error: anthropic.APIError) -> Fault:
+        """Of an answer with a status, or of a stream, whose status was a success."""
+        if not isinstance(error, anthropic.APIStatusError):
+            return Fault(type(error), error.message)
+        waits = error.response.headers.get("retry-after")
+        status = error.status_code if error.status_code >= 400 else None
+        return Fault(type(error), error.message, status, waits)
 
-    def begin(self, wish: Wish) -> str:
-        """Ask for a stream, read its first text, and leave."""
+    def texts(self, wish: Wish) -> Iterator[str]:
+        """Its texts."""
         with self._sdk.messages.stream(**_message(wish)) as stream:
-            return next(text for text in stream.text_stream if text)
+            yield from stream.text_stream
 
-    def shut(self) -> None:
-        """Close its connections under it."""
-        self._door.shut()
-
-    def close(self) -> None:
-        """Give back what it holds."""
-        self._sdk.close()
-
-    def _read(self, wish: Wish, seen: Seen) -> None:
+    def read(self, wish: Wish, seen: Seen) -> None:
         """Ask; of a stream the SDK itself puts the pieces together."""
         if not wish.stream:
             _fill(self._sdk.messages.create(**_message(wish)), seen)
@@ -125,5 +115,16 @@ def _fill(answer: Any, seen: Seen) -> None:
     seen.finish = answer.stop_reason
     if seen.finish == "refusal":
         seen.text, seen.refusal = "", seen.text
-    seen.usage = (answer.usage.input_tokens, answer.usage.output_tokens)
+    seen.usage = _tokens(answer.usage)
     seen.turn = answer
+
+
+def _tokens(usage: Any) -> Tokens:
+    """The counts: tokens from a cache are no input tokens here."""
+    cached, details = usage.cache_read_input_tokens, usage.output_tokens_details
+    return Tokens(
+        usage.input_tokens + cached,
+        usage.output_tokens,
+        cached,
+        0 if details is None else details.thinking_tokens,
+    )

@@ -48,6 +48,8 @@ class Manner:
     """Whether a call comes whole in one chunk."""
     blank_calls: bool = False
     """Whether a call's later deltas repeat its id and name as empty texts."""
+    thinking_apart: bool = False
+    """Whether the tokens of thinking are counted besides the answer's, and not among them."""
     usage_in_choice: bool = False
     """Whether the usage comes with a choice that finishes once more."""
     error: Callable[[int], Any] = _openai_error
@@ -56,7 +58,9 @@ class Manner:
 
 
 MANNERS = {
-    "grok": Manner("grok-4.3", "grok", "xai_api_key", whole_calls=True, error=_xai_error),
+    "grok": Manner(
+        "grok-4.3", "grok", "xai_api_key", whole_calls=True, thinking_apart=True, error=_xai_error
+    ),
     "openrouter": Manner(
         "x-ai/grok-4.3",
         "openrouter",
@@ -79,6 +83,8 @@ class ChatStage:
     """A server that speaks OpenAI chat; see :class:`~tests.matrix.upstreams.Stage`."""
 
     exact = True
+    watched = True
+    retry_after = RETRY_AFTER
 
     def __init__(self, provider: str, server: OpenAIServer) -> None:
         self._manner = manner = MANNERS[provider]
@@ -165,7 +171,7 @@ class ChatStage:
         finish = "tool_calls" if scenario.calls else "stop"
         yield chunk(finish=finish)
         again = [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": finish}]
-        yield record(head(choices=again if self._manner.usage_in_choice else [], usage=_usage(scenario)))
+        yield record(head(choices=again if self._manner.usage_in_choice else [], usage=self._usage(scenario)))
         yield DONE
 
     def _whole(self, scenario: Scenario) -> Any:
@@ -180,7 +186,17 @@ class ChatStage:
             message["tool_calls"] = [_call(at, call, call.text) for at, call in enumerate(scenario.calls)]
         finish = "tool_calls" if scenario.calls else "stop"
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
-        return {**head(object="chat.completion"), "choices": [choice], "usage": _usage(scenario)}
+        return {**head(object="chat.completion"), "choices": [choice], "usage": self._usage(scenario)}
+
+    def _usage(self, scenario: Scenario) -> dict[str, Any]:
+        tokens = scenario.usage
+        return {
+            "prompt_tokens": tokens.asked,
+            "completion_tokens": tokens.answered - (tokens.reasoning if self._manner.thinking_apart else 0),
+            "total_tokens": tokens.asked + tokens.answered,
+            "prompt_tokens_details": {"cached_tokens": tokens.cached},
+            "completion_tokens_details": {"reasoning_tokens": tokens.reasoning},
+        }
 
 
 def ending(scenario: Scenario) -> str:
@@ -209,11 +225,6 @@ def heard(body: Any) -> Heard:
 def _call(at: int, call: Call, arguments: str) -> dict[str, Any]:
     function = {"name": call.name, "arguments": arguments}
     return {"index": at, "id": call.id, "type": "function", "function": function}
-
-
-def _usage(scenario: Scenario) -> dict[str, Any]:
-    asked, answered = scenario.usage
-    return {"prompt_tokens": asked, "completion_tokens": answered, "total_tokens": asked + answered}
 
 
 def _results(messages: Sequence[Any]) -> list[str]:

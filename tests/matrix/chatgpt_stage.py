@@ -22,6 +22,8 @@ class ChatGPTStage:
     """
 
     exact = True
+    watched = True
+    retry_after = RETRY_AFTER
     model = "gpt-5.6-sol"
 
     def __init__(self, backend: ChatGPTBackend, issuer: OpenAIIssuer, home: Path) -> None:

@@ -34,6 +34,14 @@ class Client(Protocol):
     def shows_refusals(self) -> bool:
         """Whether a refusal is told apart from text."""
 
+    @property
+    def shows_headers(self) -> bool:
+        """Whether an exception shows the headers of the answer."""
+
+    @property
+    def shows_details(self) -> bool:
+        """Whether tokens from a cache and those of thinking are counted apart."""
+
     def ask(self, wish: Wish) -> Seen:
         """Ask, and read the answer to its end, or to its fault."""
 

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 import pytest_twisted
-from twisted.internet import reactor
 
 from chatmock.admission.backoff import Backoff
-from tests.conftest import KEY, Start, until
+from tests.conftest import Start, until
 from tests.matrix import page
 from tests.matrix.checks import Scene
 from tests.matrix.clients import CLIENTS, Client
@@ -26,38 +25,18 @@ from tests.upstreams.xai_server import XAIServer
 SetUp = Callable[[Cell], Scene]
 
 
-@pytest_twisted.async_yield_fixture()
-async def moved() -> AsyncIterator[OllamaServer]:
-    """A fake of an Ollama that was moved aside."""
-    server = OllamaServer(reactor)
-    server.listen()
-    yield server
-    await server.port.stopListening()
-    await until(lambda: server.open_connections == 0)
-
-
-@pytest_twisted.async_yield_fixture()
-async def xai() -> AsyncIterator[XAIServer]:
-    """A fake of xAI."""
-    server = XAIServer(reactor, KEY)
-    server.listen()
-    yield server
-    await server.port.stopListening()
-    await until(lambda: server.open_connections == 0)
-
-
 @pytest.fixture
 def servers(
     upstream: OpenAIServer,
     backend: ChatGPTBackend,
     issuer: OpenAIIssuer,
     site: QwenServer,
-    moved: OllamaServer,
+    ollama: OllamaServer,
     xai: XAIServer,
     home: Path,
 ) -> Servers:
     """The fakes."""
-    return Servers(upstream, backend, issuer, site, moved, xai, home)
+    return Servers(upstream, backend, issuer, site, ollama, xai, home)
 
 
 @pytest_twisted.async_yield_fixture()

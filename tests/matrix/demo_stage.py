@@ -7,12 +7,15 @@ from typing import Any
 import attrs
 
 from tests.matrix.chat_stage import PROMPT
-from tests.matrix.scenario import Scenario
+from tests.matrix.scenario import Scenario, Tokens
 
 _MANY = 40
 """Words of an answer that is to break off."""
-
+_BEFORE = "word1 word2 word3 word4 word5"
+"""What it says before it does."""
 _THOUGHT = "I answer by rule and think nothing."
+_THOUGHTS = f"The last user message has 1 words, the conversation 1 message (1 user). The effort asked for is high. {_THOUGHT}"
+"""All that it thinks, but for the numbers and the effort: for their count."""
 _DECLINES = "I decline"
 
 
@@ -20,12 +23,22 @@ class DemoStage:
     """The demo, which plays in the daemon itself; see :class:`~tests.matrix.upstreams.Stage`."""
 
     exact = False
+    watched = False
+    retry_after = "2"
     model = "demo"
-    active = 0
-    asked = 0
 
     def __init__(self) -> None:
         self.settings: dict[str, Any] = {"provider": "demo"}
+
+    @property
+    def active(self) -> int:
+        """It has no connections."""
+        raise AssertionError("nobody can look into the demo")
+
+    @property
+    def asked(self) -> int:
+        """Nobody counts them."""
+        raise AssertionError("nobody can look into the demo")
 
     def play(self, scenario: Scenario) -> str:
         """The prompt that asks for *scenario*."""
@@ -34,12 +47,13 @@ class DemoStage:
     def told(self, scenario: Scenario, prompt: str) -> Scenario:
         """What it says by its own rules; its tokens are words."""
         text = scenario.by_rule or "".join(scenario.text)
+        thoughts = len(_THOUGHTS.split()) if scenario.thinking else 0
         return attrs.evolve(
             scenario,
-            text=() if scenario.ending != "complete" else (text,),
+            text=(_BEFORE if scenario.ending != "complete" else text,),
             thinking=scenario.thinking and _THOUGHT,
             refusal=scenario.refusal and (_DECLINES,),
-            usage=(len(prompt.split()), len(text.split())),
+            usage=Tokens(len(prompt.split()), len(text.split()) + thoughts, reasoning=thoughts),
         )
 
     def heard(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import attrs
+
 from tests.matrix.chat_stage import ChatStage, ending
 from tests.matrix.responses_wire import events, heard, whole
 from tests.matrix.scenario import Heard, Scenario
@@ -33,6 +35,8 @@ class GrokStage(ChatStage):
         """What *scenario* is to who *asked*."""
         if scenario.status is not None or not asked.path.endswith("/responses"):
             return super().reply(scenario, asked)
+        if "reasoning.encrypted_content" not in (asked.body.get("include") or ()):
+            scenario = attrs.evolve(scenario, seal="")
         if asked.body.get("stream"):
             pieces = [sse(event) for event in events(scenario, self.model)]
             return Reply(pieces, ending=ending(scenario))

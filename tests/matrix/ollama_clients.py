@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 import httpx
 import ollama
 
-from tests.matrix.door import Door
-from tests.matrix.scenario import PNG, RESULTS, SCHEMA, Call, Fault, Seen, Wish
+from tests.matrix.scenario import PNG, RESULTS, SCHEMA, Call, Fault, Seen, Tokens, Wish
+from tests.matrix.sdk_client import SDKClient
 
 
-class OllamaClient:
+class OllamaClient(SDKClient):
     """What the two have in common."""
 
+    errors = (ollama.ResponseError, httpx.TransportError)
     raises: ClassVar[Mapping[int, type[BaseException]]] = dict.fromkeys(
         (400, 429, 501, 502), ollama.ResponseError
     )
@@ -22,48 +23,18 @@ class OllamaClient:
     loses: type[BaseException] = httpx.RemoteProtocolError
     finishes: ClassVar[Mapping[str, str]] = {"stop": "stop", "tool_calls": "stop", "refusal": "stop"}
     shows_refusals = False
+    shows_headers = False
+    shows_details = False
 
-    def __init__(self, url: str) -> None:
-        self._door = Door()
-        self._sdk = ollama.Client(
-            host=url, timeout=30.0, verify=False, event_hooks=dict(self._door.hooks), trust_env=False
-        )
+    def connect(self, url: str, http: dict[str, Any]) -> ollama.Client:
+        """The client, which makes its own httpx client."""
+        return ollama.Client(host=url, timeout=30.0, verify=False, trust_env=False, **http)
 
-    def ask(self, wish: Wish) -> Seen:
-        """Ask, and read the answer to its end, or to its fault."""
-        seen = Seen()
-        try:
-            self.read(wish, seen)
-        except ollama.ResponseError as error:
-            status = None if error.status_code == -1 else error.status_code
-            seen.fault = Fault(type(error), error.error, status)
-        except httpx.TransportError as error:
-            seen.fault = Fault(type(error), str(error))
-        return seen
-
-    def begin(self, wish: Wish) -> str:
-        """Ask for a stream, read its first text, and leave."""
-        texts = self.texts(wish)
-        try:
-            return next(text for text in texts if text)
-        finally:
-            texts.close()
-
-    def shut(self) -> None:
-        """Close its connections under it."""
-        self._door.shut()
-
-    def close(self) -> None:
-        """Give back what it holds."""
-        self._sdk.close()
-
-    def read(self, wish: Wish, seen: Seen) -> None:
-        """Ask, and write the answer into *seen* as it comes."""
-        raise NotImplementedError
-
-    def texts(self, wish: Wish) -> Iterator[str]:
-        """Ask for a stream, and give its texts as they come; closing it leaves."""
-        raise NotImplementedError
+    def fault(self, error: ollama.ResponseError | httpx.TransportError) -> Fault:
+        """Of an answer with a status, of a stream (without one), or of the connection."""
+        if isinstance(error, httpx.TransportError):
+            return Fault(type(error), str(error))
+        return Fault(type(error), error.error, None if error.status_code == -1 else error.status_code)
 
 
 def _end(part: Any, seen: Seen) -> None:
@@ -71,13 +42,14 @@ def _end(part: Any, seen: Seen) -> None:
     assert part.done is True
     seen.finish = part.done_reason
     if part.prompt_eval_count is not None:
-        seen.usage = (part.prompt_eval_count, part.eval_count)
+        seen.usage = Tokens(part.prompt_eval_count, part.eval_count)
 
 
 def _common(wish: Wish) -> dict[str, Any]:
+    """What both calls have. A stream asks to think, a whole answer to think hard."""
     asked: dict[str, Any] = {"model": wish.model}
     if wish.thinks:
-        asked["think"] = "high"
+        asked["think"] = True if wish.stream else "high"
     if wish.schema:
         asked["format"] = SCHEMA
     return asked

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from tests.matrix.chat_stage import PROMPT, RETRY_AFTER, TROUBLE, ending, heard
-from tests.matrix.scenario import Heard, Scenario
+from tests.matrix.scenario import Heard, Scenario, Tokens
 from tests.upstreams.ollama_server import COUNTS, JSON, OllamaServer, Tag
 from tests.upstreams.playing_site import Asked, Reply
 
@@ -21,6 +21,8 @@ class OllamaStage:
     """An Ollama; see :class:`~tests.matrix.upstreams.Stage`."""
 
     exact = True
+    watched = True
+    retry_after = RETRY_AFTER
     model = "gemma4:4b"
 
     def __init__(self, server: OllamaServer) -> None:
@@ -52,7 +54,7 @@ class OllamaStage:
 
     def told(self, scenario: Scenario, prompt: str) -> Scenario:
         """*scenario*, with the counts that are always told."""
-        return attrs.evolve(scenario, usage=(COUNTS["prompt_eval_count"], COUNTS["eval_count"]))
+        return attrs.evolve(scenario, usage=Tokens(COUNTS["prompt_eval_count"], COUNTS["eval_count"]))
 
     def heard(self) -> Heard:
         """What it was last asked."""

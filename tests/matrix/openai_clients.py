@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 
 import openai
 
-from tests.matrix.door import Door
-from tests.matrix.scenario import PNG_URL, RESULTS, SCHEMA, Call, Fault, Seen, Tool, Wish
+from tests.matrix.scenario import PNG_URL, RESULTS, SCHEMA, Call, Fault, Seen, Tokens, Tool, Wish
+from tests.matrix.sdk_client import SDKClient
 
 
-class OpenAIClient:
+class OpenAIClient(SDKClient):
     """What the three have in common."""
 
+    errors = (openai.APIError,)
     raises: ClassVar[Mapping[int, type[BaseException]]] = {
         400: openai.BadRequestError,
         429: openai.RateLimitError,
@@ -25,52 +26,25 @@ class OpenAIClient:
     loses: type[BaseException] = openai.APIConnectionError
     finishes: ClassVar[Mapping[str, str]] = {"stop": "stop", "tool_calls": "tool_calls", "refusal": "stop"}
     shows_refusals = True
+    shows_headers = True
+    shows_details = True
 
-    def __init__(self, url: str) -> None:
-        self._door = Door()
-        self._sdk = openai.OpenAI(
+    def connect(self, url: str, http: dict[str, Any]) -> openai.OpenAI:
+        """The client of ``/v1``."""
+        return openai.OpenAI(
             base_url=f"{url}/v1",
             api_key="client-key",
             max_retries=0,
             timeout=30.0,
-            http_client=openai.DefaultHttpxClient(verify=False, event_hooks=dict(self._door.hooks)),
+            http_client=openai.DefaultHttpxClient(verify=False, **http),
         )
 
-    def ask(self, wish: Wish) -> Seen:
-        """Ask, and read the answer to its end, or to its fault."""
-        seen = Seen()
-        try:
-            self.read(wish, seen)
-        except openai.APIStatusError as error:
-            waits = error.response.headers.get("retry-after")
-            seen.fault = Fault(type(error), error.message, error.status_code, waits)
-        except openai.APIError as error:
-            seen.fault = Fault(type(error), error.message)
-        return seen
-
-    def begin(self, wish: Wish) -> str:
-        """Ask for a stream, read its first text, and leave."""
-        texts = self.texts(wish)
-        try:
-            return next(text for text in texts if text)
-        finally:
-            texts.close()
-
-    def shut(self) -> None:
-        """Close its connections under it."""
-        self._door.shut()
-
-    def close(self) -> None:
-        """Give back what it holds."""
-        self._sdk.close()
-
-    def read(self, wish: Wish, seen: Seen) -> None:
-        """Ask, and write the answer into *seen* as it comes."""
-        raise NotImplementedError
-
-    def texts(self, wish: Wish) -> Iterator[str]:
-        """Ask for a stream, and give its texts as they come; closing it leaves."""
-        raise NotImplementedError
+    def fault(self, error: openai.APIError) -> Fault:
+        """Of an answer with a status, or of a stream."""
+        if not isinstance(error, openai.APIStatusError):
+            return Fault(type(error), error.message)
+        waits = error.response.headers.get("retry-after")
+        return Fault(type(error), error.message, error.status_code, waits)
 
 
 class ChatClient(OpenAIClient):
@@ -141,8 +115,19 @@ def _fill_chat(answer: Any, seen: Seen) -> None:
         for call in message.tool_calls or ()
     ]
     seen.finish = choice.finish_reason
-    seen.usage = (answer.usage.prompt_tokens, answer.usage.completion_tokens)
+    seen.usage = _tokens(answer.usage)
     seen.turn = message
+
+
+def _tokens(usage: Any) -> Tokens:
+    """The counts, as both older APIs have them."""
+    asked, answered = usage.prompt_tokens_details, usage.completion_tokens_details
+    return Tokens(
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        0 if asked is None else asked.cached_tokens,
+        0 if answered is None else answered.reasoning_tokens,
+    )
 
 
 class CompletionsClient(OpenAIClient):
@@ -157,7 +142,7 @@ class CompletionsClient(OpenAIClient):
             answer = self._sdk.completions.create(**asked)
             [choice] = answer.choices
             seen.text, seen.finish = choice.text, choice.finish_reason
-            seen.usage = (answer.usage.prompt_tokens, answer.usage.completion_tokens)
+            seen.usage = _tokens(answer.usage)
             return
         asked["stream_options"] = {"include_usage": True}
         for chunk in self._sdk.completions.create(**asked, stream=True):
@@ -165,7 +150,7 @@ class CompletionsClient(OpenAIClient):
                 seen.text += choice.text
                 seen.finish = choice.finish_reason or seen.finish
             if chunk.usage is not None:
-                seen.usage = (chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
+                seen.usage = _tokens(chunk.usage)
 
     def texts(self, wish: Wish) -> Iterator[str]:
         """Its texts."""
@@ -240,6 +225,8 @@ def _response(wish: Wish) -> dict[str, Any]:
             asked["previous_response_id"] = wish.after.turn.id
     if wish.thinks:
         asked["reasoning"] = {"effort": "high", "summary": "auto"}
+    if wish.seals:
+        asked["include"] = ["reasoning.encrypted_content"]
     if wish.tools:
         asked["tools"] = [{"type": "function", **_function(tool)} for tool in wish.tools]
     if wish.schema:
@@ -263,5 +250,11 @@ def _fill_response(answer: Any, seen: Seen) -> None:
                 raise AssertionError(item)
     seen.text = answer.output_text
     seen.finish = answer.status
-    seen.usage = (answer.usage.input_tokens, answer.usage.output_tokens)
+    usage = answer.usage
+    seen.usage = Tokens(
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.input_tokens_details.cached_tokens,
+        usage.output_tokens_details.reasoning_tokens,
+    )
     seen.turn = answer

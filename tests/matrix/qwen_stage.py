@@ -28,6 +28,8 @@ class QwenStage:
     """The site; see :class:`~tests.matrix.upstreams.Stage`."""
 
     exact = True
+    watched = True
+    retry_after = RETRY_AFTER
     model = "qwen3.7-plus"
 
     def __init__(self, site: QwenServer) -> None:
@@ -75,22 +77,24 @@ def _thinks(turn: Turn) -> bool:
 
 
 def _reply(scenario: Scenario) -> Script | Reply:
+    """*scenario* in the site's records: it counts a token each, of thinking as of text."""
     if scenario.status == 429:
         busy = qwen_errors.failure("Too_Many_Requests", TROUBLE, 429)
         return attrs.evolve(busy, headers={**busy.headers, b"retry-after": RETRY_AFTER.encode()})
     if scenario.status is not None:
         return qwen_errors.failure("Internal_Server_Error", TROUBLE, scenario.status)
-    asked, answered = scenario.usage
-    script = Script().tokens(asked)
-    if scenario.thinking:
-        script.think(*re.findall(r"\S+\s*", scenario.thinking))
+    tokens = scenario.usage
+    script = Script().tokens(tokens.asked, tokens.cached)
+    thoughts = re.findall(r"\S+\s*", scenario.thinking)
+    if thoughts:
+        script.think(*thoughts)
     script.answer(*scenario.text)
     for call in scenario.calls:
         said = f'<tool_call>{{"name": "{call.name}", "arguments": {call.text}}}</tool_call>'
         script.answer(*(said[at : at + 9] for at in range(0, len(said), 9)))
     match scenario.ending:
         case "complete":
-            return script.finish(empties=max(answered - len(scenario.text), 1))
+            return script.finish(empties=max(tokens.answered - len(thoughts) - len(scenario.text), 1))
         case "error":
             return script.error("Internal_Server_Error", TROUBLE)
         case "cut":

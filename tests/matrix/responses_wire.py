@@ -16,6 +16,7 @@ def events(scenario: Scenario, model: str) -> list[dict[str, Any]]:
     script = Script(model)
     if scenario.thinking:
         script.reasoning(scenario.thinking)
+        script.events[-1]["item"]["encrypted_content"] = scenario.seal or None
     if scenario.text:
         script.text(*scenario.text)
     if scenario.refusal:
@@ -45,6 +46,7 @@ def heard(body: Mapping[str, Any]) -> Heard:
     return Heard(
         tools={tool["name"] for tool in body.get("tools") or ()},
         results=_results(items),
+        seals=[item["encrypted_content"] for item in items if item.get("encrypted_content")],
         pictures=[_picture(part["image_url"]) for part in parts if part["type"] == "input_image"],
         schema=((body.get("text") or {}).get("format") or {}).get("schema"),
         thinks=(body.get("reasoning") or {}).get("effort") not in (None, "none"),
@@ -66,11 +68,11 @@ def _picture(url: str) -> bytes:
 
 
 def _usage(scenario: Scenario) -> dict[str, Any]:
-    asked, answered = scenario.usage
+    tokens = scenario.usage
     return {
-        "input_tokens": asked,
-        "input_tokens_details": {"cached_tokens": 0},
-        "output_tokens": answered,
-        "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": asked + answered,
+        "input_tokens": tokens.asked,
+        "input_tokens_details": {"cached_tokens": tokens.cached},
+        "output_tokens": tokens.answered,
+        "output_tokens_details": {"reasoning_tokens": tokens.reasoning},
+        "total_tokens": tokens.asked + tokens.answered,
     }

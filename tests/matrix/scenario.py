@@ -46,6 +46,8 @@ WEATHER = Tool("weather", "city", "Paris")
 CLOCK = Tool("clock", "zone", "Tokyo")
 RESULTS = {"weather": "25 degrees", "clock": "half past nine"}
 """What the tools answer."""
+SEAL = "gAAAAABq+/seal_-=="
+"""Thinking that only its upstream can read."""
 
 
 @attrs.frozen
@@ -68,12 +70,27 @@ def call(tool: Tool, id: str) -> Call:
 
 
 @attrs.frozen
+class Tokens:
+    """How many there were. The details are 0 where they are not told, or not shown."""
+
+    asked: int
+    """Those asked with."""
+    answered: int
+    cached: int = 0
+    """Of those asked with."""
+    reasoning: int = 0
+    """Of those answered with."""
+
+
+@attrs.frozen
 class Scenario:
     """What the upstream says, whatever it speaks."""
 
     text: Sequence[str] = ()
     """In pieces."""
     thinking: str = ""
+    seal: str = ""
+    """Comes with the thinking, where the upstream's wire has a place for it."""
     refusal: Sequence[str] = ()
     calls: Sequence[Call] = ()
     status: int | None = None
@@ -82,8 +99,7 @@ class Scenario:
     """After all that: it is complete, an error is told, the connection is lost, or nothing more comes."""
     by_rule: str = ""
     """What the demo says by its own rules, without being told: a piece of it; empty where it is to say the text."""
-    usage: tuple[int, int] = (11, 7)
-    """Tokens asked with and answered with."""
+    usage: Tokens = Tokens(11, 7)
 
 
 @attrs.frozen
@@ -94,6 +110,8 @@ class Wish:
     prompt: str
     stream: bool
     thinks: bool = False
+    seals: bool = False
+    """Whether it wants the thinking sealed as well, where that has to be asked for."""
     tools: Sequence[Tool] = ()
     picture: bool = False
     schema: bool = False
@@ -121,7 +139,7 @@ class Seen:
     calls: list[Call] = attrs.field(factory=list)
     finish: str = ""
     """In the dialect's own word."""
-    usage: tuple[int, int] | None = None
+    usage: Tokens | None = None
     fault: Fault | None = None
     turn: Any = None
     """The answer as the dialect's clients send it back."""
@@ -135,6 +153,8 @@ class Heard:
     """The names of those offered."""
     results: Sequence[str] = ()
     """What tools answered, in the order of their calls."""
+    seals: Sequence[str] = ()
+    """Those of earlier thinking."""
     pictures: Sequence[bytes] = ()
     schema: Mapping[str, Any] | None = None
     thinks: bool = True

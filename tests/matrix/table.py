@@ -46,11 +46,12 @@ FEATURES: Mapping[str, str] = {
     "thinking": "the model's thinking, apart from the text",
     "tools": "a call of a tool, its result sent back, and the answer to that",
     "parallel": "the same with two calls in one answer, after some thinking",
+    "seal": "thinking that only the upstream can read, sent back to it with the result of a tool",
     "image": "a picture in the question",
     "structured": "JSON that fits a schema",
-    "usage": "the tokens counted by the upstream",
+    "usage": "the tokens counted by the upstream; where it tells them, those from a cache and those of thinking as well",
     "refusal": "the model declines",
-    "early-error": "the upstream refuses with 500, then with 429: the SDK's own exception, its status, and when to come again",
+    "early-error": "the upstream refuses with 500, then with 429: the SDK's own exception, its status, and when to come again, where the SDK shows that",
     "late-error": "the upstream tells an error in mid-answer",
     "cut": "the connection to the upstream breaks in mid-answer",
     "leaving": "the client leaves in mid-answer: the upstream is closed and the turn given back",
@@ -59,22 +60,28 @@ FEATURES: Mapping[str, str] = {
 
 _TEXT_ONLY = "text completions are text in and text out"
 _NO_TOOLS = "`/api/generate` has no tools"
+_UNSEALED = Absent("there is none: this upstream shows its thinking, or does not tell it")
 
 DIALECTS: Mapping[str, Mapping[str, Outcome]] = {
-    "openai-chat": {},
+    "openai-chat": {"seal": Absent("OpenAI chat has no place for it")},
     "openai-completions": {
         "thinking": Works("is left out: a text completion has no place for it"),
         "tools": Refused(400, "'tools'", _TEXT_ONLY),
         "parallel": Refused(400, "'tools'", _TEXT_ONLY),
+        "seal": Absent("a text completion has no place for it"),
         "image": Refused(400, "'prompt'", _TEXT_ONLY),
         "structured": Refused(400, "'response_format'", _TEXT_ONLY),
         "refusal": Works("is text: a text completion has no other place for it"),
     },
     "openai-responses": {},
-    "ollama-chat": {"refusal": Works("is text: Ollama's API has no other place for it")},
+    "ollama-chat": {
+        "seal": Absent("Ollama's API has no place for it"),
+        "refusal": Works("is text: Ollama's API has no other place for it"),
+    },
     "ollama-generate": {
         "tools": Absent(_NO_TOOLS),
         "parallel": Absent(_NO_TOOLS),
+        "seal": Absent("Ollama's API has no place for it"),
         "refusal": Works("is text: Ollama's API has no other place for it"),
     },
     "anthropic": {},
@@ -84,16 +91,28 @@ DIALECTS: Mapping[str, Mapping[str, Outcome]] = {
 PROVIDERS: Mapping[str, Mapping[str, Outcome]] = {
     "chatgpt": {},
     "grok": {},
-    "openrouter": {},
-    "qwen": {"refusal": Absent("the site chat.qwen.ai does not tell a refusal from other text")},
-    "dashscope": {},
-    "compatible": {},
-    "ollama": {"refusal": Absent("Ollama does not tell a refusal from other text")},
-    "demo": {},
+    "openrouter": {"seal": Absent("OpenRouter's own form of it is not carried to other APIs")},
+    "qwen": {
+        "seal": _UNSEALED,
+        "refusal": Absent("the site chat.qwen.ai does not tell a refusal from other text"),
+    },
+    "dashscope": {"seal": _UNSEALED},
+    "compatible": {"seal": _UNSEALED},
+    "ollama": {"seal": _UNSEALED, "refusal": Absent("Ollama does not tell a refusal from other text")},
+    "demo": {"seal": _UNSEALED},
 }
 """The providers, likewise."""
 
-EXCEPTIONS: Mapping[tuple[str, str, str], Outcome] = {}
+QUOTED = Works("is told in the upstream's own words alone, which mean something to these clients")
+
+EXCEPTIONS: Mapping[tuple[str, str, str], Outcome] = {
+    **{
+        (dialect, "ollama", feature): QUOTED
+        for dialect in ("ollama-chat", "ollama-generate")
+        for feature in ("early-error", "late-error")
+    },
+    ("anthropic", "grok", "seal"): Absent("xAI is asked in OpenAI chat, which has no place for it"),
+}
 """What follows from neither dialect nor provider alone: by dialect, provider and feature."""
 
 

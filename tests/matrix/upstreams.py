@@ -39,6 +39,14 @@ class Stage(Protocol):
         """Whether it says a scenario word for word."""
 
     @property
+    def watched(self) -> bool:
+        """Whether `active` and `asked` can be looked at."""
+
+    @property
+    def retry_after(self) -> str:
+        """In how many seconds to come again, as it tells with a 429."""
+
+    @property
     def active(self) -> int:
         """The requests that it is answering."""
 
@@ -64,7 +72,7 @@ class Servers:
     backend: ChatGPTBackend
     issuer: OpenAIIssuer
     site: QwenServer
-    moved: OllamaServer
+    ollama: OllamaServer
     xai: XAIServer
     home: Path
 
@@ -77,7 +85,7 @@ STAGES: Mapping[str, Callable[[Servers], Stage]] = {
     },
     "grok": lambda servers: GrokStage(servers.xai),
     "qwen": lambda servers: QwenStage(servers.site),
-    "ollama": lambda servers: OllamaStage(servers.moved),
+    "ollama": lambda servers: OllamaStage(servers.ollama),
     "demo": lambda servers: DemoStage(),
 }
 """How each provider's stage is set, by the provider's name."""

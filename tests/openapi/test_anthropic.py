@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chatmock import jsontext
 from chatmock.dialects import Anthropic
-from chatmock.dialects.anthropic_parse import CountBody
+from chatmock.dialects.anthropic_parse import NO_MESSAGES, NOTHING_SAID, CountBody
 from chatmock.errors import Refusal
 from tests.conftest import Daemon, Start
 from tests.openapi.described import checked, described, validator
@@ -24,6 +24,8 @@ SOURCES: list[Any] = [
     {"type": "base64", "media_type": "image/png", "data": "QQ=="},
     {"type": "base64", "media_type": "image png", "data": "QQ=="},
     {"type": "base64", "media_type": "image/png", "data": ""},
+    {"type": "base64", "media_type": "image/png", "data": "QQ"},
+    {"type": "base64", "media_type": "image/tiff", "data": "QQ=="},
     {"type": "base64", "data": "QQ=="},
     {"type": "url", "url": "HTTPS://example.org/a"},
     {"type": "url", "url": "data:,a"},
@@ -43,7 +45,7 @@ BLOCKS: list[Any] = [
     {"type": "text", "text": None},
     {"type": "text"},
     {"type": "image"},
-    {"type": "document", "source": SOURCES[7], "title": 1},
+    {"type": "document", "source": SOURCES[9], "title": 1},
     {"type": "search_result", "source": "a", "title": "b", "content": [{"type": "text", "text": "c"}]},
     {"type": "search_result", "source": "a", "title": "b", "content": [{"type": "image"}]},
     {"type": "search_result", "source": "a"},
@@ -68,7 +70,7 @@ FIELDS: list[Any] = [
     {"user_id": "me"},
     {"user_id": 1},
     {"type": "enabled", "budget_tokens": 1024},
-    {"type": "enabled", "budget_tokens": 0},
+    {"type": "enabled", "budget_tokens": 1023},
     {"type": "enabled"},
     {"type": "adaptive", "display": "omitted"},
     {"type": "adaptive", "display": "loud"},
@@ -88,6 +90,7 @@ FIELDS: list[Any] = [
     {"name": "f", "input_schema": {}, "type": "custom", "description": "d", "strict": True},
     {"name": "f"},
     {"name": "", "input_schema": {}},
+    {"name": "f" * 129, "input_schema": {}},
     {"name": "f", "input_schema": {}, "description": 1},
     {"type": "bash_20250124", "name": "bash"},
     {"type": "web_search_20250305", "name": 1},
@@ -104,8 +107,23 @@ def why_not(body: Any) -> str:
     return ""
 
 
+BETWEEN_FIELDS = (
+    NO_MESSAGES,
+    NOTHING_SAID,
+    "`tool_use` ids were found",
+    "unexpected `tool_use_id`",
+    "Tool names must be unique",
+    "tool_choice may only be",
+    "not found in provided tools",
+    "Only Anthropic's servers",
+)
+"""What is wrong between fields that are right each by itself, which no schema tells."""
+
+
 def agree(body: Any) -> None:
     refused = why_not(body)
+    if any(words in refused for words in BETWEEN_FIELDS):
+        return
     assert JUDGE.is_valid(body) == (not refused), (body, refused)
     assert not refused or refused.startswith("400: ")
 

@@ -87,6 +87,7 @@ async def test_it_counts_against_the_rate(start: Start) -> None:
         "/api/version",
         "/api/tags",
         "/api/ps",
+        "/api/status",
     ],
 )
 async def test_what_is_read(demo: Daemon, path: str) -> None:
@@ -123,6 +124,11 @@ async def test_every_example_is_answered(demo: Daemon, path: str, example: Any, 
 )
 async def test_what_is_never_done(demo: Daemon, method: str, path: str) -> None:
     await checked(demo, method, path, 501, b"{}")
+
+
+async def test_nobody_is_signed_in_at_ollama(demo: Daemon) -> None:
+    await checked(demo, "POST", "/api/me", 401)
+    await checked(demo, "POST", "/api/signout")
 
 
 async def test_refusals_of_ollama(demo: Daemon) -> None:

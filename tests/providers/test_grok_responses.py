@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
+import attrs
 import openai
 import pytest
-import pytest_twisted
-from twisted.internet import reactor
 
+from chatmock import jsontext
 from chatmock.conversation import ChatRequest, Identity, Source
 from chatmock.errors import Kind, Refusal
 from chatmock.providers import compatible
@@ -23,7 +22,7 @@ from chatmock.providers.responses_passage import ResponsesPassage
 from chatmock.settings import Secret
 from tests.captures import Recording, parametrised, recordings
 from tests.chunks import completion
-from tests.conftest import KEY, Daemon, Start, until
+from tests.conftest import KEY, Daemon, Start
 from tests.test_recordings import cuts
 from tests.upstreams.playing_site import Asked
 from tests.upstreams.xai_server import PHRASE, XAIServer, refusal
@@ -39,16 +38,6 @@ def asking(stream: bool = False, max_tokens: int | None = None, **fields: Any) -
     return ChatRequest("grok-latest", (), stream=stream, max_tokens=max_tokens, source=source)
 
 
-@pytest_twisted.async_yield_fixture()
-async def xai() -> AsyncIterator[XAIServer]:
-    """A fake xAI."""
-    server = XAIServer(reactor, KEY)
-    server.listen()
-    yield server
-    await server.port.stopListening()
-    await until(lambda: server.open_connections == 0)
-
-
 @pytest.fixture
 def grok(xai: XAIServer, start: Start) -> Daemon:
     """A daemon whose only upstream it is."""
@@ -62,7 +51,7 @@ def test_the_clients_own_body_is_sent() -> None:
     fields = {
         "tools": [{"type": "x_search"}],
         "temperature": 0.5,
-        "input": [{"type": "reasoning", "id": "rs_1", "summary": []}],
+        "input": [{"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "sealed"}],
         "unknown": {"a": None},
     }
     own = {"previous_response_id": "resp_0", "store": True, "background": False, "stream_options": {}}
@@ -77,6 +66,62 @@ def test_a_whole_answer_is_asked_for_whole() -> None:
     assert not made.stream
     assert made.headers["Accept"] == "application/json"
     assert json.loads(made.body or b"")["stream"] is False
+
+
+SEALED: dict[str, Any] = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "sealed"}
+HELLO: dict[str, Any] = {"role": "user", "content": "Hi"}
+SEALS = "reasoning.encrypted_content"
+
+
+@pytest.mark.parametrize(
+    ("keep", "include", "sent"),
+    [
+        (True, None, [SEALS]),
+        (True, ["x"], ["x", SEALS]),
+        (True, [SEALS], [SEALS]),
+        (False, ["x"], ["x"]),
+        (False, None, None),
+    ],
+)
+def test_thinking_comes_sealed_where_the_answer_is_kept(keep: bool, include: Any, sent: Any) -> None:
+    chat = attrs.evolve(asking(**({} if include is None else {"include": include})), keep=keep)
+    assert body(chat, stream=False).get("include") == sent
+
+
+def test_thinking_that_xai_has_not_kept_is_left_out() -> None:
+    bare = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm"}]}
+    assert body(asking(input=[HELLO, bare, SEALED]), stream=False)["input"] == [HELLO, SEALED]
+
+
+@pytest.mark.parametrize("item", [{"type": "item_reference", "id": "msg_1"}, {"id": "msg_1"}])
+def test_a_reference_to_an_item_is_refused(item: Any) -> None:
+    with pytest.raises(Refusal, match="msg_1") as caught:
+        body(asking(input=[HELLO, item]), stream=False)
+    assert (caught.value.kind, caught.value.param) == (Kind.BAD_REQUEST, "input[1]")
+
+
+@pytest.mark.parametrize("said", ["Invalid encrypted content.", "Reasoning item rs_1 cannot be read"])
+def test_seals_that_xai_cannot_read_are_left_out(said: str) -> None:
+    refused = Refusal(Kind.BAD_REQUEST, said)
+    amendment = GROK.amend(asking(input=[HELLO, SEALED]), refused)
+    assert amendment is not None
+    assert list(amendment.notes) == ["x-chatmock-thinking"]
+    assert body(amendment.chat, stream=False)["input"] == [HELLO]
+    assert GROK.amend(amendment.chat, refused) is None, "there is nothing more to leave out"
+    assert GROK.amend(asking(input=[HELLO, SEALED]), Refusal(Kind.BAD_REQUEST, "no")) is None
+    assert GROK.amend(asking(input=[HELLO, SEALED]), Refusal(Kind.OVERLOADED, said)) is None
+    assert GROK.amend(ChatRequest("m", ()), refused) is None
+
+
+def test_seals_that_xai_does_not_give_are_not_asked_for_again() -> None:
+    refused = Refusal(Kind.BAD_REQUEST, "The model gives no encrypted reasoning.")
+    amendment = GROK.amend(attrs.evolve(asking(include=["x"]), keep=True), refused)
+    assert amendment is not None
+    assert list(jsontext.loads(jsontext.dumps(body(amendment.chat, stream=False)))["include"]) == ["x"]
+    assert GROK.amend(amendment.chat, refused) is None
+    assert GROK.amend(attrs.evolve(asking(include=[SEALS]), keep=True), refused) is None, (
+        "which the client wants"
+    )
 
 
 @pytest.mark.parametrize(("wanted", "most", "sent"), [(9000, 2048, 2048), (10, 10, 10), (None, None, None)])
@@ -159,6 +204,41 @@ async def test_a_recorded_whole_answer(grok: Daemon, xai: XAIServer, recording: 
     assert [item.type for item in answer.output] == [item["type"] for item in theirs["output"]]
     assert answer.usage.input_tokens_details.cache_write_tokens == 0
     assert answer.usage.output_tokens == theirs["usage"]["output_tokens"]
+
+
+@pytest.mark.parametrize("include", [None, [SEALS]])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_chain_of_thought_is_gone_on_from(
+    grok: Daemon, xai: XAIServer, stream: bool, include: Any
+) -> None:
+    item = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
+            "content": [{"type": "output_text", "text": "Hello.", "annotations": []}]}  # fmt: skip
+    answer = {"id": "resp_x", "object": "response", "status": "completed", "output": [SEALED, item]}
+    script = [
+        {"type": "response.created", "response": {**answer, "output": []}},
+        {"type": "response.output_item.done", "output_index": 0, "item": SEALED},
+        {"type": "response.completed", "response": answer},
+    ]
+    more: Any = {} if include is None else {"include": include}
+
+    def ask(sdk: openai.OpenAI) -> Any:
+        if not stream:
+            return sdk.responses.create(model="m", input="Hi", **more)
+        events = list(sdk.responses.create(model="m", input="Hi", stream=True, **more))
+        assert ("sealed" in str(events[1])) == bool(include)
+        return events[-1].response
+
+    if stream:
+        xai.reply([b"data: %b\n\n" % json.dumps(record).encode() for record in script])
+    else:
+        xai.reply_json(answer)
+    first = await grok.ask(ask)
+    assert ("sealed" in str(first)) == bool(include)
+    xai.reply_json(answer)
+    await grok.ask(lambda sdk: sdk.responses.create(model="m", input="Bye", previous_response_id=first.id))
+    sent = xai.responses()[-1].body
+    assert sent["include"] == [SEALS]
+    assert [each.get("encrypted_content") for each in sent["input"]] == [None, "sealed", None, None]
 
 
 async def test_a_conversation_goes_on_by_its_id(grok: Daemon, xai: XAIServer) -> None:

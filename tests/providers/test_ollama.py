@@ -58,6 +58,8 @@ def test_ollamas_own_clients_are_carried_through(wire: str, stream: bool) -> Non
         ({"num_predict": 5000, "top_k": 3}, 2048, {"num_predict": 2048, "top_k": 3}),
         ({"num_predict": 100}, 100, {"num_predict": 100}),
         ({"num_predict": -1}, None, {"num_predict": -1}),
+        ({"num_predict": -1}, 2048, {"num_predict": 2048}),
+        ({"num_predict": 0}, 2048, {"num_predict": 0}),
         ({"num_predict": 5000}, None, {"num_predict": 5000}),
         ({"num_predict": None}, 5, {"num_predict": None}),
         (None, 5, None),

@@ -81,6 +81,26 @@ def test_a_recorded_whole_answer_passes(recording: Recording) -> None:
     assert passage.usage is not None
 
 
+@pytest.mark.parametrize(
+    ("told", "carried"),
+    [
+        (
+            b'{"model":"m","n":1.50e3,"x": "\\u003c","done":true}',
+            b'{"model":"<c>","n":1.50e3,"x": "\\u003c","done":true}',
+        ),
+        (b'{"n":1.50e3,"model":"m","done":true}', b'{"n":1500.0,"model":"<c>","done":true}'),
+        (b'{"model":"\\u006d","done":true}', b'{"model":"<c>","done":true}'),
+        (
+            b'{"n":"{\\"model\\":\\"m\\"","done":true}',
+            b'{"n":"{\\"model\\":\\"m\\"","done":true,"model":"<c>"}',
+        ),
+    ],
+)
+def test_all_but_the_name_stays_as_it_is(told: bytes, carried: bytes) -> None:
+    chat = ChatRequest("m", (), asked_model="<c>", stream=True)
+    assert carry(told + b"\n", chat=chat)[0] == carried + b"\n"
+
+
 def test_the_model_has_the_name_that_was_asked_for() -> None:
     chat = ChatRequest("m", (), asked_model="ollama/m", stream=True)
     out, outcome, _ = carry(said("a", thinking="\u00e9") + last(), chat=chat)

@@ -59,6 +59,19 @@ def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
         (524, {}, Kind.UPSTREAM_TIMED_OUT, "524"),
         (200, {"error": {"message": "slow down", "code": 429}}, Kind.RATE_LIMITED, "slow down"),
         (200, {"error": {"message": "slow down", "code": "429"}}, Kind.RATE_LIMITED, "slow down"),
+        (
+            200,
+            {"error": {"message": "slow down", "code": "429"}},
+            Kind.RATE_LIMITED,
+            "answered 429: slow down",
+        ),
+        (200, {"error": {"message": "broken"}}, Kind.UPSTREAM_FAILED, "answered with an error: broken"),
+        (
+            200,
+            {"error": {"message": "no", "code": "insufficient_quota"}},
+            Kind.USAGE_EXHAUSTED,
+            "with an error: no",
+        ),
         (200, {"choices": []}, Kind.UPSTREAM_FAILED, "did not answer as a stream"),
     ],
 )

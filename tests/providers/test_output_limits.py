@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chatmock.conversation import ChatRequest, Message, Text
 from chatmock.events import (
     Event,
     EventOrder,
@@ -24,8 +25,16 @@ from chatmock.events import (
 )
 from chatmock.providers.openai_decoder import ChatDecoder
 from chatmock.providers.openai_differences import Differences
-from chatmock.providers.output_limits import BYTES_PER_TOKEN, LimitedDecoder
+from chatmock.providers.output_limits import (
+    BYTES_PER_TOKEN,
+    LimitedDecoder,
+    kept_to,
+    limit_notes,
+    limited,
+    stop_notes,
+)
 from chatmock.providers.responses_decoder import ResponsesDecoder
+from chatmock.providers.token_count import count_tokens
 from tests.chunks import chunk, record
 
 
@@ -92,6 +101,35 @@ def test_a_cut_answer_has_the_counts_so_far(
     assert out[-2:] == [Usage(7, 8), Finished((reason,), cut=True, stop="END" if stop else None)]
     whole = run(answer("one"), stop, most, usage=Usage(7, 8))
     assert whole[-2:] == [Usage(1, 2), Finished(("stop",))]
+
+
+@pytest.mark.parametrize(
+    ("stop", "most", "told"), [(["END"], None, 1), (["two"], None, 2), ((), 2, 2), (["é"], None, 3)]
+)
+def test_a_cut_answer_without_counts_has_estimates(stop: Sequence[str], most: int | None, told: int) -> None:
+    chat = ChatRequest("m", (Message("user", (Text("a" * 400),)),), stop=tuple(stop))
+    decoder = limited(Played(answer("one END two ", "é")), chat, most)
+    out = list(decoder.feed(b"x" * 9))
+    assert out[-2] == Usage(count_tokens(chat), told)
+    assert limited(Played([], Usage(7, 8)), chat, most).usage == Usage(7, 8)
+    whole = list(limited(Played(answer("one")), chat, most).feed(b"x" * 9))
+    assert whole[-2] == Usage(1, 2)
+
+
+def test_arguments_are_in_the_estimate() -> None:
+    chat = ChatRequest("m", (), stop=("END",))
+    out = list(limited(Played([Opened(), BEGUN, GOES_ON, TextDelta("END")]), chat, None).feed(b"x" * 9))
+    assert out[-2] == Usage(0, 3)
+
+
+def test_what_is_kept_to_here_is_told() -> None:
+    chat = ChatRequest("m", (), stop=("a",), max_tokens=3)
+    estimate = {"X-Chatmock-Estimate": "usage, where a stop sequence ends the answer"}
+    assert stop_notes(chat) == estimate
+    assert limit_notes(chat) == {**estimate, "x-chatmock-max-tokens": kept_to(3)}
+    assert limit_notes(ChatRequest("m", ())) == {}
+    played = Played([])
+    assert limited(played, ChatRequest("m", ()), None) is played
 
 
 def test_what_only_began_like_one_is_not_lost() -> None:

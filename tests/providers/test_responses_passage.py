@@ -16,6 +16,7 @@ from chatmock.errors import Kind
 from chatmock.events import Failed, Finished, Usage
 from chatmock.framing import SSEParser
 from chatmock.providers.responses_echo import Echo
+from chatmock.providers.responses_output_limit import OutputLimit
 from chatmock.providers.responses_passage import KEEP_ALIVE, ResponsesPassage
 from tests.captures import Recording, parametrised, recordings
 from tests.providers.responses_events import (
@@ -50,11 +51,14 @@ def passage(
     limit: int = LIMIT,
     folds: bool = False,
     keep: bool = False,
+    seals: bool = True,
+    max_tokens: int | None = None,
 ) -> ResponsesPassage:
     source = Source("openai-responses", {"input": "Hi", **(body or {})})
     chat = ChatRequest("m", (), asked_model=model or "gpt-x", source=source, keep=keep)
-    echo = Echo.of(chat, Identity("own", 5), names, changed, hidden)
-    return ResponsesPassage("Upstream", limit, echo, keep=keep, folds=folds)
+    echo = Echo.of(chat, Identity("own", 5), names, changed, hidden, seals=seals)
+    most = None if max_tokens is None else OutputLimit(max_tokens)
+    return ResponsesPassage("Upstream", limit, echo, keep=keep, folds=folds, most=most)
 
 
 def numbered(*script: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -399,6 +403,57 @@ def test_an_id_is_made_where_there_is_none() -> None:
     values, _ = play([{"type": "response.created", "response": {}}, *HELLO[1:-1], ended(id=None)])
     assert values[0]["response"]["id"] == values[-1]["response"]["id"] == "resp_own"
     assert values[0]["response"]["object"] == "response"
+
+
+@pytest.mark.parametrize("told", [{}, {"created_at": None}])
+def test_when_it_was_asked_is_told_where_the_upstream_does_not(told: dict[str, Any]) -> None:
+    first = {"type": "response.created", "response": dict(told)}
+    values, _ = play(numbered(first, *HELLO[1:-1], ended(**told)))
+    assert [value["response"]["created_at"] for value in (values[0], values[-1])] == [5, 5]
+    whole = json.dumps({"status": "completed", "output": [message("Hi")], **told}).encode()
+    assert json.loads(passage().whole(whole))["created_at"] == 5
+    assert play(HELLO)[0][0]["response"]["created_at"] == 1_700_000_000
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["left-out", "repeated"])
+def test_a_seal_that_is_not_the_clients_is_kept_all_the_same(given: bool) -> None:
+    sealed = {"type": "reasoning", "summary": [], "encrypted_content": "sealed"}
+    output = [{"id": "item_0", **sealed}, {"id": "item_1", **message("Hello")}] if given else []
+    script = numbered(
+        created(), added(0, **sealed), done(0, **sealed), done(1, **message("Hello")), ended(output=output)
+    )  # fmt: skip
+    values, carrying = play(script, keep=True, seals=False)
+    assert "sealed" not in json.dumps(values)
+    assert values[2]["item"] == {"id": "item_0", "type": "reasoning", "summary": []}
+    assert [item["type"] for item in json.loads(carrying.answer or b"")["output"]] == ["reasoning", "message"]
+    assert json.loads(carrying.answer or b"")["output"][0]["encrypted_content"] == "sealed"
+    assert json.dumps(play(script, keep=True)[0]).count("sealed") == 3
+
+
+def test_a_whole_answer_hides_it_as_well() -> None:
+    sealed = {"type": "reasoning", "summary": [], "encrypted_content": "sealed"}
+    carrying = passage(keep=True, seals=False)
+    out = carrying.whole(json.dumps({"status": "completed", "output": [sealed, message("Hi")]}).encode())
+    assert b"sealed" not in out
+    assert b"sealed" in (carrying.answer or b"")
+
+
+def test_what_is_held_for_the_end_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatmock.providers.responses_passage.WHOLE_ANSWER_LIMIT", 10_000)
+    script = [created(), *(done(at, **message("x" * 1_000)) for at in range(20)), ended()]
+    values, carrying = play(numbered(*script))
+    assert isinstance(carrying.outcome, Failed)
+    assert carrying.outcome.refusal.code == "upstream_limit"
+    assert "10000" in carrying.outcome.refusal.message
+    assert 5 < len(values) < 10
+    long = [
+        created(),
+        added(0, type="message"),
+        *(text("x" * 1_000) for _ in range(20)),
+        done(0, **message("x")),
+        ended(),
+    ]
+    assert isinstance(play(numbered(*long))[1].outcome, Finished), "nothing of it is held"
 
 
 # Failures.

@@ -10,11 +10,13 @@ from chatmock import jsontext
 from chatmock.conversation import ChatRequest, Message, Source, Text
 from chatmock.errors import Kind, Refusal, bad_request
 from chatmock.model import Model
+from chatmock.providers.dashscope import DIFFERENCES
 from chatmock.providers.interface import Credential
 from chatmock.providers.openai_compatible import OpenAICompatible
 from chatmock.providers.openai_differences import Differences
 from chatmock.providers.translated import both
 
+DASHSCOPE = OpenAICompatible("dashscope", "http://x/v1", DIFFERENCES)
 PROVIDER = OpenAICompatible("x", "http://x/v1", Differences("X", "X_KEY"))
 
 
@@ -60,6 +62,42 @@ def test_openai_clients_get_what_they_ask_for() -> None:
     own = {"messages": [{"role": "user", "content": "Hi"}], "reasoning_effort": "max"}
     body, notes = sent(asking("max", source=Source("openai-chat", own)))
     assert (body["reasoning_effort"], notes) == ("max", {})
+
+
+@pytest.mark.parametrize(
+    ("model", "source", "given", "ignored"),
+    [
+        (Model("m", efforts=("none", "low")), "anthropic", "none", None),
+        (Model("m", efforts=("low", "high")), "anthropic", "low", None),
+        (Model("m"), "anthropic", None, "thinking"),
+        (None, "ollama-chat", None, "think"),
+        (Model("m", thinks=True), "ollama-generate", None, "think"),
+        (Model("m", thinks=False), "anthropic", None, None),
+    ],
+)
+def test_who_wants_no_thinking_gets_the_least(
+    model: Model | None, source: str, given: str | None, ignored: str | None
+) -> None:
+    body, notes = sent(asking(details=model, least_effort=True, source=Source(source, {})))
+    assert (body.get("reasoning_effort"), notes.get("X-Chatmock-Ignored")) == (given, ignored)
+
+
+def test_an_upstream_with_a_switch_of_its_own_has_the_thinking_switched_off() -> None:
+    chat = asking(least_effort=True)
+    asked = DASHSCOPE.request(chat, Credential())
+    assert jsontext.loads_object(asked.body or b"")["enable_thinking"] is False
+    assert asked.notes == {}
+    amendment = DASHSCOPE.amend(chat, bad_request("parameter.enable_thinking must be true"))
+    assert amendment is not None
+    assert amendment.notes == {"X-Chatmock-Ignored": "thinking"}
+    assert b"enable_thinking" not in (DASHSCOPE.request(amendment.chat, Credential()).body or b"")
+    plain = asking(least_effort=True, details=Model("m", thinks=False))
+    assert b"enable_thinking" not in (DASHSCOPE.request(plain, Credential()).body or b"")
+
+
+def test_the_notes_of_tools_and_thinking_are_told_together() -> None:
+    _, notes = sent(asking(least_effort=True, other_tools=({"type": "web_search"},)))
+    assert notes == {"X-Chatmock-Ignored": "thinking, tools.web_search"}
 
 
 def test_tools_that_run_elsewhere_are_named() -> None:

@@ -499,6 +499,39 @@ def test_what_needs_something_else(
     assert refusal(flags, environ) == expected
 
 
+@pytest.mark.parametrize(
+    ("endpoints", "url", "circle"),
+    [
+        (("tcp:9000",), "http://127.0.0.1:9000", True),
+        (("tcp:port=9000:interface=127.0.0.1",), "http://localhost:9000", True),
+        (("tcp:interface=0.0.0.0:port=9000",), "http://localhost:9000", True),
+        (("tcp:8123", r"tcp6:9000:interface=\:\:1"), "http://[::1]:9000", True),
+        (("tcp6:9000",), "http://[::1]:9000", True),
+        (("tcp:9000",), "http://127.0.0.1:9001", False),
+        (("tcp:9000",), "http://192.168.1.5:9000", False),
+        (("tcp:9000:interface=192.168.1.5",), "http://127.0.0.1:9000", False),
+        (("unix:/run/x:9000", "systemd:domain=INET:index=9000"), "http://127.0.0.1:9000", False),
+        (("tcp:9000",), "http://127.0.0.1:8000", False),
+    ],
+)
+def test_an_upstream_is_at_no_endpoint_of_its_own(endpoints: tuple[str, ...], url: str, circle: bool) -> None:
+    if circle:
+        with pytest.raises(SettingError, match="where chatmock itself listens"):
+            Settings(endpoints=endpoints, ollama_upstream=url)
+    else:
+        Settings(endpoints=endpoints, ollama_upstream=url)
+
+
+@pytest.mark.parametrize("endpoints", [("tcp:9000",), ("tls:tcp:9000",)])
+def test_with_tls_there_are_more_ports(endpoints: tuple[str, ...], tmp_path: Path) -> None:
+    """The port itself is one of them, unless a TLS endpoint takes its place; that is one too."""
+    pem = tmp_path / "x.pem"
+    taken = "8000" if endpoints == ("tcp:9000",) else "9000"
+    with pytest.raises(SettingError, match="where chatmock itself listens"):
+        Settings(endpoints=endpoints, tls_cert=pem, tls_key=pem, ollama_upstream=f"https://127.0.0.1:{taken}")
+    Settings(endpoints=endpoints, tls_cert=pem, tls_key=pem, ollama_upstream="https://127.0.0.1:9999")
+
+
 def test_the_file_is_named_where_it_asked_for_something() -> None:
     message = refusal({"config": "c.toml"}, {}, holding("provider = 'grok'"))
     assert message == "provider=grok in c.toml needs XAI_API_KEY"

@@ -28,6 +28,33 @@ COUNTS = {
 }
 
 
+_NAMES = """
+model name messages prompt system template suffix images content role options num_predict stream think format tools
+tool_calls function arguments keep_alive insecure username password verbose max_tokens input
+"""
+FIELDS = frozenset(_NAMES.split())
+"""What the real one reads."""
+
+
+OF_USERS = frozenset(["arguments", "format", "parameters"])
+"""Fields whose values have names of the users' own."""
+
+
+class Pairs(list[tuple[str, Any]]):
+    """An object as it is written."""
+
+
+def as_go_reads(value: Any, struct: bool = True) -> Any:
+    """JSON as Go reads it into its structs: the case of names does not count, and of several the last one is taken."""
+    if not isinstance(value, Pairs):
+        return [as_go_reads(each, struct) for each in value] if isinstance(value, list) else value
+    found: dict[str, Any] = {}
+    for written, inner in value:
+        name = written.casefold() if struct and written.casefold() in FIELDS else written
+        found[name] = as_go_reads(inner, struct and name not in OF_USERS)
+    return found
+
+
 @attrs.frozen
 class Tag:
     """A model that has been pulled."""
@@ -143,7 +170,7 @@ class OllamaServer(PlayingSite):
     def read(self, asked: Asked) -> Any:
         """The JSON of the body; the Go decoder's text where it is none."""
         try:
-            return json.loads(asked.content) if asked.content else None
+            return as_go_reads(json.loads(asked.content, object_pairs_hook=Pairs)) if asked.content else None
         except ValueError:
             return "invalid character 'x' looking for beginning of value"
 

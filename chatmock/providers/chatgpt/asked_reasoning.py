@@ -9,7 +9,7 @@ from chatmock.errors import bad_request
 from chatmock.providers.chatgpt.contract import SUMMARIES
 from chatmock.providers.chatgpt.defaults import Defaults
 from chatmock.providers.client_fields import ClientFields, one_of
-from chatmock.providers.efforts import EFFORT_NOTE, EFFORTS, nearest
+from chatmock.providers.efforts import EFFORT_NOTE, EFFORTS, least, may_think, nearest, switch
 
 _READ = ("effort", "summary")
 
@@ -34,6 +34,12 @@ def asked_reasoning(chat: ChatRequest, fields: ClientFields, defaults: Defaults)
 
 def _wishes(chat: ChatRequest, fields: ClientFields) -> Iterator[tuple[object, str]]:
     """The client's wishes for an effort and the field each stands in, the first to go before the others."""
+    if chat.least_effort:
+        effort = least(chat)
+        if effort is not None:
+            yield effort, switch(chat)
+        elif may_think(chat):
+            fields.ignore(switch(chat))
     if chat.reasoning_effort is not None:
         yield chat.reasoning_effort, "reasoning_effort"
     asked = fields.take_object("reasoning") or {}

@@ -16,7 +16,7 @@ from chatmock.providers.chatgpt.hosted_tools import without_hosted_tools
 from chatmock.providers.chatgpt.models import PRESUMED, SUFFIXES, read_models
 from chatmock.providers.chatgpt.request import Defaults, build, original_names
 from chatmock.providers.chatgpt.responses_request import ECHOED, HIDDEN, without_default_search
-from chatmock.providers.chatgpt.seals import SEALS_NOTE, refuses_seals, without_seals
+from chatmock.providers.chatgpt.seals import refuses_seals
 from chatmock.providers.interface import (
     IGNORED,
     Amendment,
@@ -27,10 +27,12 @@ from chatmock.providers.interface import (
     UpstreamRequest,
     passes,
 )
-from chatmock.providers.output_limits import MAX_TOKENS_NOTE, LimitedDecoder, kept_to
+from chatmock.providers.output_limits import limit_notes, limited
 from chatmock.providers.responses_decoder import ResponsesDecoder
 from chatmock.providers.responses_echo import Echo
+from chatmock.providers.responses_output_limit import OutputLimit
 from chatmock.providers.responses_passage import ResponsesPassage
+from chatmock.providers.responses_unkept import SEALS_NOTE, left_out, without_seals
 
 
 @attrs.frozen
@@ -55,8 +57,7 @@ class ChatGPT:
         notes = dict(asked.notes)
         if asked.ignored:
             notes[IGNORED] = ", ".join(asked.ignored)
-        if chat.max_tokens is not None:
-            notes[MAX_TOKENS_NOTE] = kept_to(chat.max_tokens)
+        notes.update(limit_notes(chat))
         headers = {
             **self._headers(credential, "text/event-stream"),
             "Content-Type": "application/json",
@@ -73,8 +74,7 @@ class ChatGPT:
             return Amendment(chat, {})
         if refuses_seals(refusal):
             plain = without_seals(chat)
-            note = "of earlier turns left out, for ChatGPT cannot read it"
-            return None if plain is None else Amendment(plain, {SEALS_NOTE: note})
+            return None if plain is None else Amendment(plain, {SEALS_NOTE: left_out(self.title)})
         if refusal.kind is not Kind.BAD_REQUEST or refusal.code == "context_length_exceeded":
             return None
         passed = passes(chat, self.wires)
@@ -86,17 +86,17 @@ class ChatGPT:
     def decoder(self, chat: ChatRequest) -> StreamDecoder:
         """A fresh decoder, which ends the answer where the client's limits say."""
         decoder = ResponsesDecoder(self.title, contract.RECORD_LIMIT, original_names(chat))
-        if not chat.stop and chat.max_tokens is None:
-            return decoder
-        return LimitedDecoder(decoder, chat.stop, chat.max_tokens)
+        return limited(decoder, chat, chat.max_tokens)
 
     def passage(self, chat: ChatRequest, identity: Identity) -> Passage | None:
-        """A fresh passage; None where the client limits the answer, which only a decoder keeps to."""
-        if chat.max_tokens is not None or chat.stop:
+        """A fresh passage, which ends the answer where the client's limit says; None for stop sequences, which the API does
+        not have."""
+        if chat.stop:
             return None
+        most = None if chat.max_tokens is None else OutputLimit(chat.max_tokens)
         echo = Echo.of(chat, identity, original_names(chat), ECHOED, HIDDEN)
         return ResponsesPassage(
-            self.title, contract.RECORD_LIMIT, echo, keep=chat.keep, folds=not chat.stream
+            self.title, contract.RECORD_LIMIT, echo, keep=chat.keep, folds=not chat.stream, most=most
         )
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> Refusal:

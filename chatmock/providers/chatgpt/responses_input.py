@@ -19,9 +19,9 @@ from chatmock import jsontext
 from chatmock.errors import bad_request
 from chatmock.providers.chatgpt.contract import TITLE
 from chatmock.providers.chatgpt.tool_names import renamed
-from chatmock.providers.client_fields import quoted
 from chatmock.providers.data_urls import cleaned
 from chatmock.providers.responses_items import CALL_KINDS
+from chatmock.providers.responses_unkept import is_bare_thinking, refuse_reference
 
 Item = dict[str, Any]
 
@@ -76,12 +76,7 @@ class _Reader:
             raise bad_request(f"{where!r} is no object.", param=where)
         kind = item.get("type") or ("message" if "role" in item else None)
         kind = kind if isinstance(kind, str) else None
-        if kind == "item_reference" or (kind is None and "id" in item):
-            raise bad_request(
-                f"{where!r} refers to the item {quoted(item.get('id'))}, which {TITLE} does not keep. Send the item itself, "
-                "or go on from the answer by 'previous_response_id'.",
-                param=where,
-            )
+        refuse_reference(item, where, TITLE)
         made = {key: each for key, each in item.items() if key not in _left_out(kind)}
         if kind == "message":
             return self._message(made, where)
@@ -145,7 +140,7 @@ def _left_out(kind: str | None) -> tuple[str, ...]:
 
 
 def _reasoning(item: Item) -> Item | None:
-    if not item.get("encrypted_content"):
+    if is_bare_thinking(item):
         return None
     kept = {key: value for key, value in item.items() if value is not None}
     return {**kept, "summary": item.get("summary") or []}

@@ -39,6 +39,7 @@ ECHOED: Final = (
     "top_logprobs",
     "truncation",
     "max_tool_calls",
+    "max_output_tokens",
 )
 """Fields that the backend is sent in another form or not at all, so that its answer does not repeat the client's."""
 HIDDEN: Final = ("instructions", "prompt_cache_key", "safety_identifier", "user")

@@ -10,6 +10,7 @@ import attrs
 from chatmock.conversation import ChatRequest
 from chatmock.errors import bad_request
 from chatmock.providers.client_fields import ClientFields, one_of
+from chatmock.providers.efforts import least, switch
 from chatmock.providers.qwen import contract
 from chatmock.providers.qwen.contract import TITLE
 
@@ -93,6 +94,8 @@ def _cannot_think(chat: ChatRequest) -> bool:
 
 def _wishes(chat: ChatRequest, fields: ClientFields) -> Iterator[tuple[object, str]]:
     """The client's wishes and the field each stands in, the first to go before the others."""
+    if chat.least_effort and not _cannot_think(chat):
+        yield least(chat) or OFF, switch(chat)
     if chat.reasoning_effort is not None:
         yield chat.reasoning_effort, "reasoning_effort"
     asked = fields.take_object("reasoning") or {}

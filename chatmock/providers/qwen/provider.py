@@ -20,7 +20,7 @@ from chatmock.providers.interface import (
     StreamDecoder,
     UpstreamRequest,
 )
-from chatmock.providers.output_limits import MAX_TOKENS_NOTE, LimitedDecoder, kept_to
+from chatmock.providers.output_limits import limit_notes, limited
 from chatmock.providers.qwen import contract, request
 from chatmock.providers.qwen.decoder import QwenDecoder
 from chatmock.providers.qwen.errors import read_refusal, tells_error
@@ -82,11 +82,9 @@ class Qwen:
         :raises Refusal: bad request that names the field.
         """
         features = asked_features(chat)
-        notes = {}
+        notes = dict(limit_notes(chat))
         if features.ignored:
             notes[IGNORED] = ", ".join(features.ignored)
-        if chat.max_tokens is not None:
-            notes[MAX_TOKENS_NOTE] = kept_to(chat.max_tokens)
         return Wanted(offer(chat), features.config, notes)
 
     def prompt(self, chat: ChatRequest, wanted: Wanted, start: int = 0) -> Prompt:
@@ -200,9 +198,7 @@ class Qwen:
             decoder = ToolCallingDecoder(
                 decoder, offered.usable, choice, offered.parallel, id_prefix, chat.stream
             )
-        if chat.stop or chat.max_tokens is not None:
-            decoder = LimitedDecoder(decoder, chat.stop, chat.max_tokens)
-        return decoder
+        return limited(decoder, chat, chat.max_tokens)
 
     def decoder(self, chat: ChatRequest) -> StreamDecoder:
         """A fresh decoder of the plain stream."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
 from chatmock.model import Model
@@ -20,6 +21,18 @@ def effort(
 ) -> Any:
     made = asked(parsed(details, model_effort, **body), effort=default)
     return made.body["reasoning"]["effort"], made.notes.get("x-chatmock-effort")
+
+
+@pytest.mark.parametrize(
+    ("details", "given", "ignored"),
+    [(SOME, "low", ()), (MOST, "none", ()), (Model("m"), "medium", ("thinking",)), (None, "medium", ("thinking",))],
+)  # fmt: skip
+def test_who_wants_no_thinking_gets_the_least(
+    details: Model | None, given: str, ignored: tuple[str, ...]
+) -> None:
+    chat = attrs.evolve(parsed(details), least_effort=True, source=None)
+    made = asked(chat, effort="medium")
+    assert (made.body["reasoning"]["effort"], made.ignored) == (given, ignored)
 
 
 @pytest.mark.parametrize("wanted", ALL)

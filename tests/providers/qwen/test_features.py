@@ -88,6 +88,13 @@ def test_a_model_that_does_not_think_is_not_told_to() -> None:
     assert made.ignored == ("enable_thinking", "reasoning_effort", "thinking_budget")
 
 
+@pytest.mark.parametrize(("details", "thinking"), [(None, OFF), (THINKS, OFF), (PLAIN, AUTO)])
+def test_who_wants_no_thinking_gets_none(details: Model | None, thinking: Any) -> None:
+    made = asked_features(attrs.evolve(parsed(details, reasoning_effort="high"), least_effort=True))
+    assert made.config == {**BASE, **thinking}
+    assert made.ignored == (("reasoning_effort",) if details is PLAIN else ())
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [

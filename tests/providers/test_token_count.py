@@ -13,7 +13,7 @@ from chatmock.conversation import (
     Tool,
     ToolResult,
 )
-from chatmock.token_count import FILE_BYTES, FILE_TOKENS, IMAGE_TOKENS, count_tokens
+from chatmock.providers.token_count import FILE_BYTES, FILE_TOKENS, IMAGE_TOKENS, count_tokens
 
 PLAIN = count_tokens(ChatRequest("m", (Message("user", ()),)))
 PICTURE = Image("https://example.org/a.png")

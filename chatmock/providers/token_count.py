@@ -19,6 +19,8 @@ FILE_TOKENS: Final = 3000
 FILE_BYTES: Final = 100_000
 """As it is encoded in the request."""
 
+ESTIMATE: Final = "X-Chatmock-Estimate"
+"""The response header that says which token counts are estimates, or how they are made."""
 METHOD: Final = f"text by its characters, {IMAGE_TOKENS} tokens a picture, {FILE_TOKENS} for each {FILE_BYTES} bytes of a file"
 """How it is counted, for a response header."""
 
