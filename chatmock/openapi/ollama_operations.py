@@ -94,7 +94,7 @@ OLLAMA_OPERATIONS: Final = (
         "/api/pull",
         "post",
         "ollamaPull",
-        "Fetch a model: at once, for there is nothing to be fetched.",
+        "Fetch a model: at once where it is listed; a moved Ollama is asked for others, by the owner only.",
         "OllamaStatus",
         _LINES,
         "OllamaNamed",
