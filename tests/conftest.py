@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -31,6 +32,9 @@ from tests.upstreams.qwen_server import TOKEN, QwenServer
 from tests.upstreams.xai_server import XAIServer
 
 KEY = "upstream-key"
+_TESTS = itertools.count(1)
+_FREEZE_EVERY = 25
+"""After so many tests, what SDKs have made of types meanwhile stays for good too: collecting would cost more and more."""
 use_monotonic_time(reactor)
 
 
@@ -72,6 +76,8 @@ def no_leftovers(logged_faults: list[Any]) -> Iterator[None]:
     globalLogPublisher.addObserver(observe)
     yield
     gc.collect()  # an unhandled failure is logged when its Deferred goes
+    if next(_TESTS) % _FREEZE_EVERY == 0:
+        gc.freeze()
     globalLogPublisher.removeObserver(observe)
     left_timers = [call for call in reactor.getDelayedCalls() if call not in timers and call.active()]
     left_readers = [r for r in reactor.getReaders() if r not in readers and not _is_waker(r)]

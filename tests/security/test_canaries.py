@@ -158,8 +158,9 @@ from chatmock.providers.openai_compatible import OpenAICompatible
 passage = OpenAICompatible.passage
 
 class Broken:
-    outcome = usage = None
+    outcome = usage = answer = None
     records = 0
+    folds = False
 
     def __init__(self, chat):
         self.said = chat.source.body
