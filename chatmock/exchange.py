@@ -36,8 +36,9 @@ from chatmock.providers.interface import IGNORED, passes
 from chatmock.relay import BodyRelay
 from chatmock.routing import Router
 from chatmock.settings.values import Uuid
+from chatmock.stream_failure import failing
 from chatmock.stream_reply import StreamReply
-from chatmock.transcoding import Transcoder, failing, transcoder
+from chatmock.transcoding import Transcoder, transcoder
 from chatmock.whole_body import written
 
 _log = Logger()
@@ -300,7 +301,8 @@ class Exchange:
         return self._dialect.encoder(self._chat, self._identity).encode([outcome]) if told is None else told
 
     async def _write_whole(self, body: bytes) -> bytes | None:
-        """A complete answer; a large one at the client's pace."""
+        """A complete answer; a large one at the client's pace, while nothing else of it is held."""
+        self._way = None
         self._forget_what_was_asked()
         set_whole(self._request, self._dialect, len(body), self._notes)
         return await written(body, self._request)

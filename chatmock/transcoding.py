@@ -19,7 +19,7 @@ from chatmock.answer import Answer
 from chatmock.conversation import ChatRequest, Identity
 from chatmock.dialects.interface import Dialect, StreamEncoder
 from chatmock.errors import Kind, Refusal, too_long
-from chatmock.events import Announced, Event, EventOrder, Failed, Finished, OutOfOrder, Usage
+from chatmock.events import Event, EventOrder, Failed, Finished, OutOfOrder, Usage
 from chatmock.framing import WHOLE_ANSWER_LIMIT
 from chatmock.providers.interface import Passage, Provider, StreamDecoder, passes
 from chatmock.thinking import Reshape, reshaping
@@ -52,47 +52,12 @@ class Transcoder(Protocol):
 
 
 @runtime_checkable
-class Continues(Protocol):
-    """A :class:`Transcoder` that writes its stream's records itself, and so knows how it goes on."""
-
-    def fail(self, failed: Failed) -> bytes:
-        """The records that say, after those that the client has, that the answer has failed."""
-
-
-@runtime_checkable
-class Carries(Protocol):
-    """A :class:`Transcoder` of records that are numbered upstream."""
-
-    @property
-    def announced(self) -> Announced | None:
-        """How far the client is; None as long as it has had nothing."""
-
-
-@runtime_checkable
-class Numbers(Protocol):
-    """A :class:`~chatmock.dialects.interface.Dialect` that numbers the records of its streams."""
-
-    def fail(self, failed: Failed, announced: Announced) -> bytes:
-        """The records that say, to a client that is as far as *announced* says, that the answer has failed."""
-
-
-@runtime_checkable
 class Holds(Protocol):
-    """A :class:`~chatmock.dialects.interface.StreamEncoder` whose last record has the answer whole."""
+    """A :class:`~chatmock.dialects.interface.StreamEncoder` that holds some of the answer back, or for its last record."""
 
     @property
     def held(self) -> int:
-        """About how many bytes of the answer it holds for that."""
-
-
-def failing(way: Transcoder, dialect: Dialect, failed: Failed) -> bytes | None:
-    """The end of the stream that *way* has begun, which says that it has failed; None where it is the same whatever the
-    client has had."""
-    if isinstance(way, Continues):
-        return way.fail(failed)
-    if isinstance(way, Carries) and isinstance(dialect, Numbers) and way.announced is not None:
-        return dialect.fail(failed, way.announced)
-    return None
+        """About how many bytes of the answer it holds."""
 
 
 def transcoder(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from twisted.logger import formatEvent, globalLogPublisher
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from chatmock.settings import Secret
+from chatmock.transcoding import CarriedWhole
 from tests.chunks import completion, text_stream
 from tests.conftest import KEY, Daemon, Start, pause, until
 from tests.security.channel import Wire
@@ -153,6 +155,9 @@ async def test_a_permit_is_free_when_the_upstream_is_not_when_the_client_has_rea
     await until(lambda: slots(daemon) == (0, 0))
     assert not wire.gone
     assert len(wire.received) < SIZE
+    gc.collect()
+    # Only what is still to be sent is held: not what it was put together from as well.
+    assert not [each for each in gc.get_objects() if isinstance(each, CarriedWhole)]
     other = await post(daemon)
     await until(lambda: bool(other.received))
     other.leave()

@@ -20,7 +20,7 @@ LAYERS: list[list[str]] = [
     ["answer", "thinking", "verdicts", "conditions"],
     ["dialects", "providers"],
     ["transcoding", "banner", "account_report", "daemon_report", "health", "openapi"],
-    ["http1", "http_head"],
+    ["http1", "http_head", "stream_failure"],
     ["upstream_connection", "http_body"],
     ["logs", "hardening", "certificates", "upstream_agent", "options"],
     ["upstream", "playback", "state_files", "endpoints", "watch"],
@@ -43,7 +43,7 @@ LAYERS: list[list[str]] = [
 """From the bottom up: a module imports from its own package and from the lines above its own, never sideways."""
 
 PURE = ["jsontext", "durations", "account_report", "daemon_report", "health", "verdicts", "conditions", "http1", "http_head", "model", "errors", "settings", "conversation", "framing", "vectors", "events", "catalogue", "answer", "thinking",
-        "dialects", "providers", "transcoding", "banner", "openapi", "admission.backoff", "admission.limits", "admission.client", "admission.exposure", "admission.head", "admission.hosts", "admission.lockout", "admission.origins", "admission.proxies", "admission.rates", "admission.tokens", "admission.fair_queue", "admission.queue_report", "keys.entries", "keys.report", "kept_answers.entries", "kept_answers.items", "kept_answers.packing", "kept_answers.totals", "login.pages", "tls.authority", "tls.trust", "tls.page"]  # fmt: skip
+        "dialects", "providers", "transcoding", "stream_failure", "banner", "openapi", "admission.backoff", "admission.limits", "admission.client", "admission.exposure", "admission.head", "admission.hosts", "admission.lockout", "admission.origins", "admission.proxies", "admission.rates", "admission.tokens", "admission.fair_queue", "admission.queue_report", "keys.entries", "keys.report", "kept_answers.entries", "kept_answers.items", "kept_answers.packing", "kept_answers.totals", "login.pages", "tls.authority", "tls.trust", "tls.page"]  # fmt: skip
 
 
 def rooms() -> dict[str, int]:

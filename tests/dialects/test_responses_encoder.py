@@ -31,7 +31,7 @@ from chatmock.events import (
 from chatmock.providers.responses_decoder import ResponsesDecoder
 from chatmock.providers.responses_echo import Echo
 from chatmock.providers.responses_passage import ResponsesPassage
-from chatmock.transcoding import failing
+from chatmock.stream_failure import failing
 from tests.captures import Recording, parametrised, recordings
 from tests.dialects.reading_responses import ENDS, events_of, final, runs
 
