@@ -25,7 +25,7 @@ from chatmock.dialects.ollama_models import (
     version_body,
 )
 from chatmock.dialects.ollama_parse import read_body, read_model, untagged
-from chatmock.dialects.openai_parse import read_shape
+from chatmock.dialects.reading import read_shape
 from chatmock.embedding import embed
 from chatmock.errors import Kind, Refusal
 from chatmock.exchange import Desk

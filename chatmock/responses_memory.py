@@ -14,7 +14,7 @@ import attrs
 
 from chatmock import jsontext
 from chatmock.conversation import ChatRequest
-from chatmock.dialects.openai_parse import read_object
+from chatmock.dialects.reading import read_object
 from chatmock.dialects.responses_parse import parse_object
 from chatmock.jsontext import JSONError
 from chatmock.kept_answers.entries import KeptAnswer

@@ -142,14 +142,6 @@ class ResponsesRoutes(Table):
             request, _missing("compacts no conversations. Ask a model for a summary, and go on from that")
         )
 
-    @app.route("/v1/responses", methods=["OPTIONS"])
-    @app.route("/v1/responses/<path:path>", methods=["OPTIONS"])
-    def preflight(self, request: Any, path: str = "") -> bytes:
-        """A browser asks before it lets a page ask."""
-        self.desk.guard.preflight(request)
-        request.setResponseCode(204)
-        return b""
-
     async def _counted(self, request: Any, told: Callable[[], Coroutine[Any, Any, bytes]]) -> bytes:
         """An answer out of what is kept: counted against the rate like any other, never queued."""
         try:

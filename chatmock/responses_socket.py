@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 
 from chatmock.admission.guard import Guard
 from chatmock.deadlines import Deadline
-from chatmock.dialects.openai_parse import read_object
+from chatmock.dialects.reading import read_object
 from chatmock.errors import Refusal, bad_request
 from chatmock.http_terms import too_slow
 from chatmock.responses_frames import CANCEL, CREATE, NOTICES, Frame, FrameRequest

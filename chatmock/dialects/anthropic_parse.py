@@ -16,7 +16,7 @@ from chatmock.dialects.anthropic_blocks import Content, read_content
 from chatmock.dialects.anthropic_fields import MISSING, fault, read
 from chatmock.dialects.anthropic_tools import ToolChoiceBody, read_tool_choice, read_tools
 from chatmock.dialects.anthropic_turns import check_calls
-from chatmock.dialects.openai_parse import read_object
+from chatmock.dialects.reading import read_object
 from chatmock.jsontext import Struct
 
 Effort = Literal["low", "medium", "high", "xhigh", "max"]

@@ -20,7 +20,7 @@ from chatmock.dialects.ollama_parse import (
     ollama_fields,
     read_body,
 )
-from chatmock.dialects.openai_parse import read_shape
+from chatmock.dialects.reading import read_shape
 from chatmock.errors import Refusal
 
 STREAM_TYPE: Final = "application/x-ndjson"

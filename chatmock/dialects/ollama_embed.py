@@ -16,7 +16,7 @@ from chatmock.dialects.interface import Dialect
 from chatmock.dialects.ollama_json import escaped
 from chatmock.dialects.ollama_parse import read_body, read_model, untagged
 from chatmock.dialects.openai_embeddings import MOST_INPUTS
-from chatmock.dialects.openai_parse import read_shape
+from chatmock.dialects.reading import read_shape
 from chatmock.errors import bad_request
 from chatmock.jsontext import Raw, Struct
 from chatmock.vectors import EmbeddingRequest, Embeddings

@@ -27,7 +27,7 @@ from chatmock.dialects.ollama_parse import (
     ollama_fields,
     read_body,
 )
-from chatmock.dialects.openai_parse import read_shape
+from chatmock.dialects.reading import read_shape
 from chatmock.errors import Refusal, bad_request
 
 _HOMED: Final = HOMED | {"prompt", "system", "images", "suffix"}

@@ -19,7 +19,7 @@ from chatmock.conversation import (
     ToolCall,
     ToolResult,
 )
-from chatmock.dialects.openai_parse import FunctionBody, read_shape
+from chatmock.dialects.reading import FunctionBody, read_shape
 from chatmock.errors import Refusal, bad_request
 from chatmock.jsontext import Struct
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal
 
 from chatmock.conversation import ChatRequest, ResponseFormat, Source
-from chatmock.dialects.openai_parse import MOST_STOPS, read_object
+from chatmock.dialects.reading import MOST_STOPS, read_object
 from chatmock.errors import bad_request
 from chatmock.jsontext import Struct
 

@@ -17,15 +17,8 @@ from chatmock.answer import Answer, AnswerChoice
 from chatmock.conversation import ChatRequest, Identity, Message, Source, Text
 from chatmock.dialects.openai_chat import DONE, head, usage_body
 from chatmock.dialects.openai_errors import error_body
-from chatmock.dialects.openai_parse import (
-    ChatBody,
-    StreamOptions,
-    read_choices,
-    read_max_tokens,
-    read_object,
-    read_shape,
-    read_stop,
-)
+from chatmock.dialects.openai_parse import ChatBody, StreamOptions, read_choices, read_max_tokens, read_stop
+from chatmock.dialects.reading import read_object, read_shape
 from chatmock.errors import Refusal, bad_request
 from chatmock.events import Event, Failed, Finished, Opened, RefusalDelta, TextDelta, Usage
 from chatmock.framing import sse_comment, sse_record

@@ -14,7 +14,7 @@ import attrs
 from chatmock import jsontext
 from chatmock.dialects.interface import Dialect
 from chatmock.dialects.openai_chat import OpenAIChat
-from chatmock.dialects.openai_parse import read_object, read_shape
+from chatmock.dialects.reading import read_object, read_shape
 from chatmock.errors import bad_request
 from chatmock.jsontext import Struct
 from chatmock.vectors import EmbeddingRequest, Embeddings

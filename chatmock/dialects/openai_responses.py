@@ -14,7 +14,7 @@ from chatmock import jsontext
 from chatmock.answer import Answer
 from chatmock.conversation import ChatRequest, Identity
 from chatmock.dialects.openai_errors import error_body
-from chatmock.dialects.openai_parse import read_object
+from chatmock.dialects.reading import read_object
 from chatmock.dialects.responses_items import Value
 from chatmock.dialects.responses_object import (
     begun_response,

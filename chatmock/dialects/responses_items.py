@@ -5,6 +5,7 @@ Which records there are, their order and their fields are those of OpenAI's own 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ Value = dict[str, Any]
 Ending = Literal["completed", "incomplete"]
 
 
-class Item:
+class Item(ABC):
     """What all items have in common.
 
     :param index: the item's place in the answer's output.
@@ -29,9 +30,9 @@ class Item:
         self.id = id
         self.closed = False
 
+    @abstractmethod
     def value(self, status: str) -> Value:
         """The item as JSON."""
-        raise NotImplementedError
 
     def added(self) -> None:
         """Tell that the item has begun."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from chatmock.conversation import ChatRequest, Message, ResponseFormat, Source, Text
-from chatmock.dialects.openai_parse import read_shape
+from chatmock.dialects.reading import read_shape
 from chatmock.dialects.responses_input import ReadInput, read_input
 from chatmock.dialects.responses_tools import read_tools
 from chatmock.errors import bad_request

@@ -13,7 +13,7 @@ import attrs
 
 from chatmock import jsontext
 from chatmock.conversation import Tool, ToolChoice
-from chatmock.dialects.openai_parse import FunctionBody, read_shape
+from chatmock.dialects.reading import FunctionBody, read_shape
 from chatmock.errors import Refusal, bad_request
 from chatmock.jsontext import JSONError
 

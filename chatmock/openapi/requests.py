@@ -10,15 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from chatmock.dialects.openai_completions import CHAT_ONLY, CompletionBody
-from chatmock.dialects.openai_parse import (
-    HOMED_FIELDS,
-    MOST_CHOICES,
-    MOST_STOPS,
-    ChatBody,
-    FormatBody,
-    FunctionBody,
-    MessageBody,
-)
+from chatmock.dialects.openai_parse import HOMED_FIELDS, MOST_CHOICES, ChatBody, FormatBody, MessageBody
+from chatmock.dialects.reading import MOST_STOPS, FunctionBody
 from chatmock.openapi.schemas import (
     INTEGER,
     NOT_EMPTY,

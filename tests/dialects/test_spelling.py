@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import chatmock.dialects
 from chatmock.dialects import DIALECTS
-from chatmock.dialects.openai_parse import read_object
+from chatmock.dialects.reading import read_object
 from chatmock.dialects.spelling import FIELDS, check_spelling
 from chatmock.errors import Kind, Refusal
 from tests.security.verdicts import ASKING

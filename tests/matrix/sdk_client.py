@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -9,7 +10,7 @@ from tests.matrix.door import Door
 from tests.matrix.scenario import Fault, Seen, Wish
 
 
-class SDKClient:
+class SDKClient(ABC):
     """One client of one daemon; see :class:`~tests.matrix.clients.Client`.
 
     :param url: the daemon's address, without a path.
@@ -47,18 +48,18 @@ class SDKClient:
         """Give back what it holds."""
         self._sdk.close()
 
+    @abstractmethod
     def connect(self, url: str, http: dict[str, Any]) -> Any:
         """The SDK's own client of *url*; *http* is for the httpx client that it is made with."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fault(self, error: Any) -> Fault:
         """What *error*, one of `errors`, tells."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, wish: Wish, seen: Seen) -> None:
         """Ask, and write the answer into *seen* as it comes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def texts(self, wish: Wish) -> Iterator[str]:
         """Ask for a stream, and give its texts as they come; closing it leaves."""
-        raise NotImplementedError
