@@ -57,8 +57,16 @@ def values_of(setting: Declaration) -> st.SearchStrategy[Any]:
     return st.none() | values if setting.default is None else values
 
 
+def fit_together(values: Mapping[str, Any]) -> bool:
+    """Whether each port is given once; of two that are the same, the settings refuse the second."""
+    own = {values.get("port", BY_NAME["port"].default), values.get("tls_port")}
+    return values.get("ollama_port") is None or values["ollama_port"] not in own - {0}
+
+
 some_values = st.lists(st.sampled_from(list(BY_NAME)), unique=True, max_size=12).flatmap(
-    lambda names: st.fixed_dictionaries({name: values_of(BY_NAME[name]) for name in names})
+    lambda names: st.fixed_dictionaries({name: values_of(BY_NAME[name]) for name in names}).filter(
+        fit_together
+    )
 )
 
 
